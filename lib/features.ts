@@ -1,0 +1,21 @@
+/** What this platform, runtime and kernel have, so that an application can degrade without try/catch. */
+import { isLoaded, native } from './internal/native.js';
+
+/** Which parts of the package work here. */
+export interface Features {
+  readonly sharedMemory: boolean;
+  readonly mappedFile: boolean;
+  readonly sysvSharedMemory: boolean;
+  /** Whether `{ sharedArrayBuffer: true }` works: Node >= 22.23.3, 24.16 or 26.1. */
+  readonly sharedArrayBuffer: boolean;
+}
+
+/** Whether the package works here at all: Linux, with a binary that loads. */
+export const isSupported: boolean = isLoaded;
+
+export const features: Features = Object.freeze({
+  sharedMemory: isLoaded,
+  mappedFile: isLoaded,
+  sysvSharedMemory: isLoaded,
+  sharedArrayBuffer: isLoaded && native.hasExternalSharedArrayBuffer,
+});

@@ -1,0 +1,154 @@
+/**
+ * The only loader of the addon, and its typed interface. What the functions do is said beside their
+ * implementation in native/node. Importing never fails: where there is no addon, the first use throws.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { IpcError } from '../errors.js';
+import { systemError } from './system-error.js';
+
+declare const brand: unique symbol;
+/** An open object that can be mapped (native/node/memory_file.cc). */
+export interface NativeFile {
+  readonly [brand]: 'file';
+}
+/** A mapped range of addresses (native/node/mapping.cc). */
+export interface NativeMapping {
+  readonly [brand]: 'mapping';
+}
+
+export interface NativeFileStat {
+  size: number;
+  allocated: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  ino: number;
+  nlink: number;
+  mtimeMs: number;
+  ctimeMs: number;
+}
+
+export interface NativeSysvShmStat {
+  id: number;
+  key: number;
+  size: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  creatorUid: number;
+  creatorGid: number;
+  creatorPid: number;
+  lastPid: number;
+  attached: number;
+  attachedAtMs: number;
+  detachedAtMs: number;
+  changedAtMs: number;
+  removed: boolean;
+  locked: boolean;
+}
+
+/** mode, uid, gid */
+export type NativeAccess = [mode: number, uid: number | undefined, gid: number | undefined];
+
+export interface Native {
+  setErrorFactory(
+    make: (errno: number, syscall: string, path: string | undefined, text: string) => Error,
+  ): void;
+
+  posixShmCreate(name: string, size: number, reserve: boolean, ...access: NativeAccess): NativeFile;
+  posixShmOpen(name: string, readOnly: boolean): NativeFile;
+  posixShmStat(name: string): NativeFileStat;
+  posixShmUnlink(name: string): void;
+  posixShmList(): string[];
+  posixShmPath(name: string): string;
+
+  memfdCreate(label: string, size: number, reserve: boolean, ...access: NativeAccess): NativeFile;
+  readonly seals: Readonly<Record<string, number>>;
+
+  mappedFileCreate(path: string, size: number, reserve: boolean, ...access: NativeAccess): NativeFile;
+  mappedFileOpen(path: string, readOnly: boolean): NativeFile;
+  mappedFileStat(path: string): NativeFileStat;
+  mappedFileUnlink(path: string): void;
+
+  fileFromFd(fd: number, readOnly: boolean): NativeFile;
+  fileDescriptor(file: NativeFile): number;
+  fileReadOnly(file: NativeFile): boolean;
+  fileStat(file: NativeFile): NativeFileStat;
+  fileResize(file: NativeFile, size: number, reserve: boolean, path: string): void;
+  fileLinkedAt(file: NativeFile, path: string): boolean;
+  fileSeals(file: NativeFile): number | undefined;
+  fileAddSeals(file: NativeFile, mask: number, path: string): void;
+  fileClose(file: NativeFile): void;
+
+  sysvShmGet(key: number, size: number, create: boolean, ...access: NativeAccess): number;
+  sysvShmStat(id: number): NativeSysvShmStat;
+  sysvShmSet(id: number, ...access: [mode: number | undefined, uid: number | undefined, gid: number | undefined]): void;
+  sysvShmRemove(id: number): void;
+  sysvShmLock(id: number, locked: boolean): void;
+  sysvShmList(): NativeSysvShmStat[];
+  ftok(path: string, projectId: number): number;
+
+  mapFile(file: NativeFile, offset: number, length: number, path: string): NativeMapping;
+  mapSysv(id: number, readOnly: boolean): NativeMapping;
+  mappingAgain(mapping: NativeMapping, path: string): NativeMapping;
+  mappingLength(mapping: NativeMapping): number;
+  mappingBuffer(mapping: NativeMapping, shared: boolean): ArrayBufferLike;
+  mappingFault(mapping: NativeMapping): number;
+  mappingClose(mapping: NativeMapping): void;
+  mappingSync(mapping: NativeMapping, offset: number, length: number, path: string): Promise<void>;
+  mappingSyncSync(mapping: NativeMapping, offset: number, length: number, path: string): void;
+  mappingLock(mapping: NativeMapping, offset: number, length: number, path: string, onFault: boolean): void;
+  mappingUnlock(mapping: NativeMapping, offset: number, length: number, path: string): void;
+  mappingAdvise(mapping: NativeMapping, offset: number, length: number, path: string, advice: number): void;
+  mappingRefresh(mapping: NativeMapping, path: string): void;
+  keepFaultGuard(): void;
+  readonly advices: Readonly<Record<string, number>>;
+  readonly hasExternalSharedArrayBuffer: boolean;
+
+  resourceLimit(resource: number): number;
+  readonly resources: Readonly<Record<'memlock' | 'nofile' | 'fsize' | 'as', number>>;
+}
+
+const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+
+function load(): Native {
+  if (process.platform !== 'linux') {
+    throw new IpcError(
+      'ERR_INTERPROC_UNSUPPORTED_PLATFORM',
+      `interproc works on Linux only, and this is ${process.platform}; test \`isSupported\` before use`,
+    );
+  }
+  const require = createRequire(import.meta.url);
+  try {
+    return require('node-gyp-build')(packageRoot);
+  } catch (cause) {
+    throw new IpcError(
+      'ERR_INTERPROC_LOAD',
+      `interproc found no binary that loads here (linux-${process.arch}, ` +
+        `${process.release.name} ${process.version}). With python3, make and g++ at hand, one command builds it ` +
+        `from source: npx node-gyp rebuild --directory ${packageRoot}`,
+      { cause },
+    );
+  }
+}
+
+/** Stands in for an addon that is not there: every use throws the reason. */
+function absent(reason: unknown): Native {
+  const fail = (): never => {
+    throw reason;
+  };
+  return new Proxy({} as Native, { get: fail });
+}
+
+let loaded: Native | undefined;
+let reason: unknown;
+try {
+  loaded = load();
+  loaded.setErrorFactory((errno, syscall, path, text) => systemError(loaded as Native, errno, syscall, path, text));
+} catch (error) {
+  reason = error;
+}
+
+export const isLoaded: boolean = loaded !== undefined;
+export const native: Native = loaded ?? absent(reason);

@@ -1,0 +1,102 @@
+/**
+ * Makes the error of a system call that failed: Node's form of message and keys, and where a limit is
+ * the cause, which one, its value now and how to raise it.
+ */
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+import { IpcError } from '../errors.js';
+import type { Native } from './native.js';
+
+const names = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno as number, name]));
+
+function kernelSetting(name: string): string {
+  try {
+    return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim().replace(/\s+/g, ' ');
+  } catch {
+    return 'unknown';
+  }
+}
+
+function resourceLimit(native: Native, resource: keyof Native['resources']): string {
+  const limit = native.resourceLimit(native.resources[resource]);
+  return limit === Number.POSITIVE_INFINITY ? 'unlimited' : String(limit);
+}
+
+/** By code and call, or by code alone where the call doesn't matter. */
+const limits: Record<string, (native: Native) => string> = {
+  EMFILE: (native) =>
+    `this process may have ${resourceLimit(native, 'nofile')} open files (RLIMIT_NOFILE; raise it with ` +
+    '`ulimit -n`, LimitNOFILE= in systemd, --ulimit nofile= in Docker)',
+  ENFILE: () => `the system may have ${kernelSetting('fs.file-max')} open files (sysctl fs.file-max)`,
+  EROFS: () => 'the file system is mounted read-only; mount a writable one there (a tmpfs, for shared memory)',
+  'ENODEV shm_open': () => 'it is no regular file, and only those can be mapped',
+  'ENODEV open': () => 'it is no regular file, and only those can be mapped',
+  'ENODEV mmap': () => 'the descriptor is of no regular file, and only those can be mapped',
+  'EACCES mmap': () => 'the descriptor is open for writing only; mapping needs reading',
+  'EPERM mmap': () => 'the object is sealed against writing; open it with { readOnly: true }',
+  'ENOMEM mmap': (native) =>
+    `this process may have ${kernelSetting('vm.max_map_count')} mappings (sysctl vm.max_map_count) and ` +
+    `${resourceLimit(native, 'as')} bytes of addresses (RLIMIT_AS, \`ulimit -v\`), and the machine has no more ` +
+    'addresses than its processor knows',
+  'ENOMEM fallocate': () =>
+    'so much memory is not there (free memory and swap, or memory.max of the cgroup); ' +
+    '{ reserve: false } takes pages on first use',
+  'EFBIG fallocate': (native) =>
+    `the file system, or RLIMIT_FSIZE (${resourceLimit(native, 'fsize')}, \`ulimit -f\`), allows no file of that size`,
+  'EPERM ftruncate': () => 'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK)',
+  'EPERM fallocate': () => 'the object is sealed against growing (F_SEAL_GROW)',
+  'EPERM fcntl': () => 'the object takes no more seals (F_SEAL_SEAL)',
+  'EBUSY fcntl': () => 'F_SEAL_WRITE needs that nobody maps the object for writing; "future-write" does not',
+  'EINVAL fcntl': () => 'the object knows no seals, or this kernel does not know the seal',
+  'EINVAL madvise': () => 'this kernel has not that advice for this kind of memory',
+  'ENOMEM mlock': memlock,
+  'EAGAIN mlock': memlock,
+  'EPERM mlock': memlock,
+  'EINVAL shmget': () =>
+    `a segment may have 1 to ${kernelSetting('kernel.shmmax')} bytes (sysctl kernel.shmmax)`,
+  'ENOSPC shmget': () =>
+    `all segments together may be ${kernelSetting('kernel.shmmni')} in number (sysctl kernel.shmmni) and ` +
+    `${kernelSetting('kernel.shmall')} in pages (sysctl kernel.shmall); \`ipcs -m\` lists them, \`ipcrm\` removes`,
+  'ENOMEM shmget': () => 'so much memory is not there',
+};
+
+function memlock(native: Native): string {
+  return (
+    `this process may lock ${resourceLimit(native, 'memlock')} bytes (RLIMIT_MEMLOCK; raise it with \`ulimit -l\`, ` +
+    'LimitMEMLOCK= in systemd, --ulimit memlock= in Docker, or give it CAP_IPC_LOCK)'
+  );
+}
+
+/** Called by the addon for each failure; `errno` is positive there, negative in the error as in Node's. */
+export function systemError(
+  native: Native,
+  errno: number,
+  syscall: string,
+  path: string | undefined,
+  text: string,
+): IpcError {
+  const [code, message] = getSystemErrorMap().get(-errno) ?? [names.get(errno) ?? `errno ${errno}`, text.toLowerCase()];
+  const hint = (limits[`${code} ${syscall}`] ?? limits[code])?.(native);
+  const about = path === undefined ? '' : ` '${path}'`;
+  return new IpcError(code, `${code}: ${message}, ${syscall}${about}${hint === undefined ? '' : `: ${hint}`}`, {
+    errno: -errno,
+    syscall,
+    ...(path === undefined ? {} : { path }),
+  });
+}
+
+/**
+ * Runs `call`; when it fails as `explain` knows, the error's message ends with what that says. For
+ * limits that depend on where an object lies.
+ */
+export function explained<T>(call: () => T, explain: (error: IpcError) => string | undefined): T {
+  try {
+    return call();
+  } catch (error) {
+    const hint = error instanceof IpcError ? explain(error) : undefined;
+    if (hint === undefined) throw error;
+    const { code, message, errno, syscall, path } = error as IpcError;
+    throw new IpcError(code, `${message}: ${hint}`, { errno, syscall, path } as object);
+  }
+}

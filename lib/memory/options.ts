@@ -1,0 +1,106 @@
+/** Options and results that the kinds of memory have in common, and their checks. */
+import { IpcError } from '../errors.js';
+import { checkBoolean, checkInteger, checkOptions } from '../internal/arguments.js';
+import { type NativeAccess, type NativeFileStat, native } from '../internal/native.js';
+
+const maxId = 0xffff_fffe; // 0xffffffff means "leave it alone" in chown(2)
+
+/** Who may use a new object. Set exactly as given: the umask plays no part. */
+export interface AccessOptions {
+  /** Permission bits, 0 to 0o777; 0o600 by default. */
+  mode?: number;
+  /** The owner; giving away needs privilege (man 2 chown). The creator by default. */
+  uid?: number;
+  /** The group; the creator's by default. */
+  gid?: number;
+}
+
+export interface OpenOptions<Shared extends boolean = boolean> {
+  /** Open without write permission; stores into the buffer stay private. False by default. */
+  readOnly?: boolean;
+  /** `.buffer` is a SharedArrayBuffer, which workers can be sent; see `features.sharedArrayBuffer`. */
+  sharedArrayBuffer?: Shared;
+}
+
+export interface CreateOptions<Shared extends boolean = boolean> extends AccessOptions {
+  /** Bytes; at least 1. */
+  size: number;
+  /**
+   * Take all pages now, so that a full file system is an error here and no fault later. True by default; false
+   * for sparse objects.
+   */
+  reserve?: boolean;
+  /** `.buffer` is a SharedArrayBuffer, which workers can be sent; see `features.sharedArrayBuffer`. */
+  sharedArrayBuffer?: Shared;
+}
+
+/** What the file system says of an object (man 2 statx). */
+export interface MemoryStat {
+  /** Bytes. */
+  size: number;
+  /** Bytes that memory or disk back now; less than `size` where pages were not reserved. */
+  allocated: number;
+  /** Permission bits. */
+  mode: number;
+  uid: number;
+  gid: number;
+  ino: number;
+  /** Number of names; 0 once it is unlinked. */
+  nlink: number;
+  mtime: Date;
+  ctime: Date;
+}
+
+export function checkAccess(options: AccessOptions): NativeAccess {
+  const { mode, uid, gid } = options;
+  return [
+    mode === undefined ? 0o600 : checkMode(mode),
+    uid === undefined ? undefined : checkInteger(uid, 'options.uid', 0, maxId),
+    gid === undefined ? undefined : checkInteger(gid, 'options.gid', 0, maxId),
+  ];
+}
+
+export function checkMode(mode: unknown): number {
+  return checkInteger(mode, 'options.mode', 0, 0o777);
+}
+
+export function checkSize(size: unknown, name = 'options.size'): number {
+  return checkInteger(size, name, 1);
+}
+
+export function checkFlag(options: object, key: string, otherwise: boolean): boolean {
+  return checkBoolean((options as Record<string, unknown>)[key], `options.${key}`, otherwise);
+}
+
+/** Throws `ERR_INTERPROC_UNSUPPORTED` where this runtime can't make a SharedArrayBuffer over foreign memory. */
+export function checkShared<Shared extends boolean>(options: { sharedArrayBuffer?: Shared }): Shared {
+  const shared = checkFlag(options, 'sharedArrayBuffer', false);
+  if (shared && !native.hasExternalSharedArrayBuffer) {
+    throw new IpcError(
+      'ERR_INTERPROC_UNSUPPORTED',
+      `{ sharedArrayBuffer: true } needs Node 22.23.3, 24.16, 26.1 or later, and this is ${process.version}; ` +
+        'workers can open the object themselves',
+    );
+  }
+  return shared as Shared;
+}
+
+export function checkOpen<Shared extends boolean>(options: OpenOptions<Shared> | undefined) {
+  const given = checkOptions(options);
+  return { readOnly: checkFlag(given, 'readOnly', false), shared: checkShared<Shared>(given) };
+}
+
+export function checkCreate<Shared extends boolean>(options: CreateOptions<Shared>) {
+  const given = checkOptions(options, true);
+  return {
+    size: checkSize(given.size),
+    reserve: checkFlag(given, 'reserve', true),
+    access: checkAccess(given),
+    shared: checkShared<Shared>(given),
+  };
+}
+
+export function toMemoryStat(raw: NativeFileStat): MemoryStat {
+  const { mtimeMs, ctimeMs, ...rest } = raw;
+  return { ...rest, mtime: new Date(mtimeMs), ctime: new Date(ctimeMs) };
+}

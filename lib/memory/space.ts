@@ -1,0 +1,29 @@
+/** Says how full a file system is when memory on it can't be had, and how to make room. */
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { IpcError } from '../errors.js';
+
+const shmDirectory = '/dev/shm';
+
+/** For errors about the object at `path`; '' for one that lies in no file system. */
+export function spaceHint(path: string): (error: IpcError) => string | undefined {
+  return ({ code }) => {
+    if ((code !== 'ENOSPC' && code !== 'EDQUOT') || path === '') return undefined;
+    const directory = dirname(path);
+    const cure =
+      directory === shmDirectory
+        ? 'raise it with `mount -o remount,size=2g /dev/shm`, --shm-size=2g in Docker, shm_size: in Compose, an emptyDir ' +
+          'with medium: Memory and a sizeLimit on /dev/shm in Kubernetes'
+        : 'make room there';
+    return `${sizeOf(directory)}; ${cure}`;
+  };
+}
+
+function sizeOf(directory: string): string {
+  try {
+    const { blocks, bavail, bsize } = statfsSync(directory);
+    return `${directory} holds ${blocks * bsize} bytes, ${bavail * bsize} of them free`;
+  } catch {
+    return `${directory} is full`;
+  }
+}

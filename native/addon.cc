@@ -1,0 +1,28 @@
+#include <napi.h>
+
+#include "node/errors.h"
+#include "node/mapped_file.h"
+#include "node/mapping.h"
+#include "node/memfd.h"
+#include "node/memory_file.h"
+#include "node/posix_shm.h"
+#include "node/resource_limit.h"
+#include "node/sysv_shm.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  interproc::node::InitErrors(env, exports);
+  interproc::node::InitMemoryFile(env, exports);
+  interproc::node::InitPosixShm(env, exports);
+  interproc::node::InitMemfd(env, exports);
+  interproc::node::InitMappedFile(env, exports);
+  interproc::node::InitSysvShm(env, exports);
+  interproc::node::InitMapping(env, exports);
+  interproc::node::InitResourceLimit(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(interproc, Init)

@@ -1,0 +1,67 @@
+#include "node/args.h"
+
+#include <climits>
+#include <cmath>
+
+namespace interproc::node {
+namespace {
+
+constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
+
+}  // namespace
+
+void Args::Reject(const char* expected) {
+  if (ok_) FailArgument(info_.Env(), expected);
+  ok_ = false;
+}
+
+std::string Args::Text(size_t index) {
+  if (!ok_) return {};
+  if (!info_[index].IsString()) {
+    Reject("a string");
+    return {};
+  }
+  return info_[index].As<Napi::String>().Utf8Value();
+}
+
+bool Args::Flag(size_t index) {
+  if (!ok_) return false;
+  if (!info_[index].IsBoolean()) {
+    Reject("a boolean");
+    return false;
+  }
+  return info_[index].As<Napi::Boolean>().Value();
+}
+
+int64_t Args::Integer(size_t index, int64_t least, int64_t most) {
+  if (!ok_) return least;
+  const double value =
+      info_[index].IsNumber() ? info_[index].As<Napi::Number>().DoubleValue() : std::nan("");
+  if (std::trunc(value) != value || value < static_cast<double>(least) ||
+      value > static_cast<double>(most)) {
+    Reject("an integer in range");
+    return least;
+  }
+  return static_cast<int64_t>(value);
+}
+
+int Args::Int(size_t index) { return static_cast<int>(Integer(index, INT_MIN, INT_MAX)); }
+
+uint64_t Args::Size(size_t index) {
+  return static_cast<uint64_t>(Integer(index, 0, kMaxSafeInteger));
+}
+
+std::optional<uint32_t> Args::OptionalId(size_t index) {
+  if (!ok_ || info_[index].IsUndefined()) return std::nullopt;
+  return static_cast<uint32_t>(Integer(index, 0, UINT32_MAX));
+}
+
+os::Access Args::Access(size_t index) {
+  os::Access access;
+  access.mode = static_cast<mode_t>(Integer(index, 0, 07777));
+  access.uid = OptionalId(index + 1);
+  access.gid = OptionalId(index + 2);
+  return access;
+}
+
+}  // namespace interproc::node

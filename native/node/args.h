@@ -1,0 +1,46 @@
+// Args: reads the arguments of one call. lib/ has checked them for the user; here they are checked
+// once more so that no call of any kind can crash the process.
+// After the first argument of a wrong type ok() is false, a TypeError is pending and each further
+// read gives a harmless default.
+#ifndef INTERPROC_NODE_ARGS_H_
+#define INTERPROC_NODE_ARGS_H_
+
+#include <napi.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "node/errors.h"
+#include "os/memory_file.h"
+
+namespace interproc::node {
+
+class Args {
+ public:
+  explicit Args(const Napi::CallbackInfo& info) : info_(info) {}
+
+  bool ok() const { return ok_; }
+  Napi::Env env() const { return info_.Env(); }
+  Napi::Value at(size_t index) const { return info_[index]; }
+
+  std::string Text(size_t index);
+  bool Flag(size_t index);
+  // A whole number of [least, most]; most is at most 2^53.
+  int64_t Integer(size_t index, int64_t least, int64_t most);
+  int Int(size_t index);
+  uint64_t Size(size_t index);  // bytes
+  std::optional<uint32_t> OptionalId(size_t index);
+  // Three arguments from `index` on: mode, uid | undefined, gid | undefined.
+  os::Access Access(size_t index);
+
+  void Reject(const char* expected);
+
+ private:
+  const Napi::CallbackInfo& info_;
+  bool ok_ = true;
+};
+
+}  // namespace interproc::node
+
+#endif  // INTERPROC_NODE_ARGS_H_

@@ -1,0 +1,54 @@
+#include "node/errors.h"
+
+#include <cstring>
+
+namespace interproc::node {
+namespace {
+
+// Per env, because a factory belongs to one isolate.
+struct EnvData {
+  Napi::FunctionReference make_error;
+};
+
+Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) return FailArgument(info.Env(), "a function");
+  info.Env().GetInstanceData<EnvData>()->make_error =
+      Napi::Persistent(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void InitErrors(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new EnvData());
+  exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory));
+}
+
+Napi::Value MakeError(Napi::Env env, const os::Error& error, const std::string& path) {
+  const char* text = std::strerror(error.number);
+  EnvData* data = env.GetInstanceData<EnvData>();
+  if (data->make_error.IsEmpty()) {
+    return Napi::Error::New(env, std::string(text) + ", " + error.syscall).Value();
+  }
+  return data->make_error.Call({Napi::Number::New(env, error.number),
+                                Napi::String::New(env, error.syscall),
+                                path.empty() ? env.Undefined() : Napi::String::New(env, path),
+                                Napi::String::New(env, text)});
+}
+
+Napi::Value Fail(Napi::Env env, const os::Error& error, const std::string& path) {
+  Napi::Value value = MakeError(env, error, path);
+  // Empty: the factory itself threw, and that is on its way already.
+  if (!value.IsEmpty()) napi_throw(env, value);
+  return env.Undefined();
+}
+
+Napi::Value FailArgument(Napi::Env env, const char* expected) {
+  Napi::TypeError error =
+      Napi::TypeError::New(env, std::string("The argument must be ") + expected);
+  error.Set("code", Napi::String::New(env, "ERR_INVALID_ARG_TYPE"));
+  error.ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+}  // namespace interproc::node

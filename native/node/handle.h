@@ -1,0 +1,45 @@
+// Handle: how JS holds a reference-counted object of native/os. An opaque External whose type tag
+// is checked at each use, so that a foreign value is an error and no type confusion.
+// The GC of a handle drops its reference and no more: a buffer that still shows the memory keeps
+// its own. Invariant: an emptied handle (dropped by a close) stays valid and holds nothing.
+#ifndef INTERPROC_NODE_HANDLE_H_
+#define INTERPROC_NODE_HANDLE_H_
+
+#include <napi.h>
+
+#include "node/args.h"
+#include "os/ref_counted.h"
+
+namespace interproc::node {
+
+// REQUIRES a static constexpr napi_type_tag kTag in Kind, which names T for JS.
+template <typename Kind>
+class Handle {
+ public:
+  using Object = typename Kind::Object;
+
+  static Napi::Value New(Napi::Env env, os::Ref<Object> object) {
+    auto external = Napi::External<os::Ref<Object>>::New(
+        env, new os::Ref<Object>(std::move(object)),
+        [](Napi::BasicEnv, os::Ref<Object>* ref) { delete ref; });
+    external.TypeTag(&Kind::kTag);
+    return external;
+  }
+
+  // The reference that the handle at `index` holds; empty if it was dropped. Null, and args.ok()
+  // false, if the argument is no such handle.
+  static os::Ref<Object>* Of(Args& args, size_t index) {
+    if (!args.ok()) return nullptr;
+    const Napi::Value value = args.at(index);
+    if (value.IsExternal()) {
+      auto external = value.As<Napi::External<os::Ref<Object>>>();
+      if (external.CheckTypeTag(&Kind::kTag)) return external.Data();
+    }
+    args.Reject(Kind::kName);
+    return nullptr;
+  }
+};
+
+}  // namespace interproc::node
+
+#endif  // INTERPROC_NODE_HANDLE_H_

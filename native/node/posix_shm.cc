@@ -1,0 +1,77 @@
+#include "node/posix_shm.h"
+
+#include "node/memory_file.h"
+#include "os/posix_shm.h"
+
+namespace interproc::node {
+namespace {
+
+// posixShmCreate(name, size, reserve, mode, uid, gid)
+Napi::Value Create(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  const uint64_t size = args.Size(1);
+  const os::Pages pages = PagesFrom(args.Flag(2));
+  const os::Access access = args.Access(3);
+  if (!args.ok()) return info.Env().Undefined();
+  return OpenedToJs(info.Env(), os::CreatePosixShm(name, access, size, pages), name);
+}
+
+// posixShmOpen(name, readOnly)
+Napi::Value Open(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  const bool read_only = args.Flag(1);
+  if (!args.ok()) return info.Env().Undefined();
+  return OpenedToJs(info.Env(), os::OpenPosixShm(name, read_only), name);
+}
+
+// posixShmStat(name)
+Napi::Value Stat(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  os::Result<os::FileStatus> status = os::StatPosixShm(name);
+  if (!status.ok()) return Fail(info.Env(), status.error(), name);
+  return StatusToJs(info.Env(), status.value());
+}
+
+// posixShmUnlink(name)
+Napi::Value Unlink(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  os::Result<void> gone = os::UnlinkPosixShm(name);
+  return gone.ok() ? info.Env().Undefined() : Fail(info.Env(), gone.error(), name);
+}
+
+// posixShmList(): names without slash
+Napi::Value List(const Napi::CallbackInfo& info) {
+  os::Result<std::vector<std::string>> names = os::ListPosixShm();
+  if (!names.ok()) return Fail(info.Env(), names.error(), "/dev/shm");
+  Napi::Array list = Napi::Array::New(info.Env(), names.value().size());
+  uint32_t index = 0;
+  for (const std::string& name : names.value()) list.Set(index++, name);
+  return list;
+}
+
+// posixShmPath(name): where the object lies in the file system
+Napi::Value Path(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::String::New(info.Env(), os::PosixShmPath(name));
+}
+
+}  // namespace
+
+void InitPosixShm(Napi::Env env, Napi::Object exports) {
+  exports.Set("posixShmCreate", Napi::Function::New(env, Create));
+  exports.Set("posixShmOpen", Napi::Function::New(env, Open));
+  exports.Set("posixShmStat", Napi::Function::New(env, Stat));
+  exports.Set("posixShmUnlink", Napi::Function::New(env, Unlink));
+  exports.Set("posixShmList", Napi::Function::New(env, List));
+  exports.Set("posixShmPath", Napi::Function::New(env, Path));
+}
+
+}  // namespace interproc::node

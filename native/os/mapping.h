@@ -1,0 +1,87 @@
+// Mapping: one mapped range of addresses over a MemoryFile or a System V segment, for JS to see as
+// an ArrayBuffer.
+//
+// How a range ends: Close() puts anonymous zero pages over it, so that views which JS or a pool
+// thread still holds read zeros and write nowhere; the addresses themselves are given back only
+// when the last reference goes (the handle's and the backing store's), so nothing ever points at
+// unmapped memory.
+//
+// A read-only file is mapped MAP_PRIVATE with write permission: JS knows no read-only ArrayBuffer,
+// and a stray store would end the process. Whatever makes the kernel copy a page of such a mapping
+// freezes that page, so locking and pre-faulting go to a second, PROT_READ mapping of the same
+// range.
+//
+// Thread safety: one thread calls the methods, but Sync() may run on another and the last reference
+// may go on any.
+#ifndef INTERPROC_OS_MAPPING_H_
+#define INTERPROC_OS_MAPPING_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "os/fault_guard.h"
+#include "os/memory_file.h"
+#include "os/ref_counted.h"
+#include "os/result.h"
+
+namespace interproc::os {
+
+class Mapping : public RefCounted<Mapping> {
+ public:
+  // man 2 mmap. `offset` need not be a multiple of the page size. REQUIRES length > 0.
+  static Result<Ref<Mapping>> OfFile(const Ref<MemoryFile>& file, uint64_t offset, size_t length);
+  // man 2 shmat. Maps the whole segment.
+  static Result<Ref<Mapping>> OfSysv(int id, bool read_only);
+  // A second mapping of the same range. REQUIRES !closed().
+  Result<Ref<Mapping>> Again() const;
+  ~Mapping();
+
+  char* data() const { return base_ + lead_; }
+  size_t length() const { return length_; }
+  bool closed() const { return closed_.load(std::memory_order_relaxed); }
+  Fault fault() const;
+
+  // Tells that JS holds the addresses now: Close() must cover them, not just let go.
+  void MarkExposed() { exposed_ = true; }
+  void Close();
+
+  // Of all below: [offset, offset + length) lies inside the mapping (REQUIRES) and is widened to
+  // whole pages.
+  Result<void> Sync(size_t offset, size_t length) const;           // man 2 msync
+  Result<void> Lock(size_t offset, size_t length, bool on_fault);  // man 2 mlock2
+  Result<void> Unlock(size_t offset, size_t length);               // man 2 munlock
+  Result<void> Advise(size_t offset, size_t length, int advice);   // man 2 madvise
+  // Drops the private copies that stray stores into a read-only mapping made.
+  Result<void> Refresh();
+
+ private:
+  struct Pages {
+    char* address;
+    size_t length;
+  };
+
+  Mapping() = default;
+  bool Guard(uint64_t offset);
+  Pages PagesOf(char* base, size_t offset, size_t length) const;
+  // Where locking and pre-faulting go: the range itself, or for a private one its read-only twin.
+  Result<char*> SharedBase();
+
+  Ref<MemoryFile> file_;  // empty for System V, and after Close()
+  int sysv_id_ = -1;
+  bool read_only_ = false;
+  bool exposed_ = false;
+  std::atomic<bool> closed_{false};
+  char* base_ = nullptr;      // page-aligned
+  char* twin_ = nullptr;      // the native-only second mapping, made on demand
+  size_t mapped_length_ = 0;  // whole pages
+  size_t lead_ = 0;           // from base_ to the first byte asked for
+  size_t length_ = 0;
+  size_t page_size_ = 0;
+  uint64_t offset_ = 0;  // of base_ in the file
+  GuardEntry* guard_ = nullptr;
+};
+
+}  // namespace interproc::os
+
+#endif  // INTERPROC_OS_MAPPING_H_

@@ -1,0 +1,27 @@
+#include "os/memfd.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <utility>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+namespace interproc::os {
+
+Result<Ref<MemoryFile>> CreateMemfd(const std::string& label, const Access& access, uint64_t size,
+                                    Pages pages) {
+  const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  // Never executable: systems with vm.memfd_noexec=2 refuse anything else, and Linux before 6.3
+  // refuses this.
+  UniqueFd fd(memfd_create(label.c_str(), flags | MFD_NOEXEC_SEAL));
+  if (!fd.valid() && errno == EINVAL) fd.Reset(memfd_create(label.c_str(), flags));
+  if (!fd.valid()) return LastError("memfd_create");
+  Result<void> prepared = Prepare(fd.get(), access, size, pages);
+  if (!prepared.ok()) return prepared.error();
+  return Ref<MemoryFile>::Adopt(new MemoryFile(std::move(fd), false));
+}
+
+}  // namespace interproc::os

@@ -1,0 +1,254 @@
+#include "os/memory_file.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/stat.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <utility>
+
+#include "os/available_memory.h"
+#include "os/resource_limit.h"
+
+namespace interproc::os {
+namespace {
+
+// Below this an allocation can't hurt the machine, and looking first would cost more than it saves.
+constexpr uint64_t kLookBeforeReserving = uint64_t{64} << 20;
+constexpr uint64_t kReserveStep = uint64_t{32} << 20;
+
+double Milliseconds(const struct statx_timestamp& time) {
+  return static_cast<double>(time.tv_sec) * 1e3 + time.tv_nsec / 1e6;
+}
+
+Result<FileStatus> Statx(int fd, const char* path, int flags, const char* syscall_name) {
+  struct statx raw;
+  // The raw call: glibc's fstat binds at 2.33.
+  if (syscall(SYS_statx, fd, path, flags, STATX_BASIC_STATS, &raw) != 0) {
+    return LastError(syscall_name);
+  }
+  FileStatus status;
+  status.size = raw.stx_size;
+  status.allocated = raw.stx_blocks * 512;
+  status.mode = raw.stx_mode & 07777;
+  status.uid = raw.stx_uid;
+  status.gid = raw.stx_gid;
+  status.links = raw.stx_nlink;
+  status.inode = raw.stx_ino;
+  status.device = (uint64_t{raw.stx_dev_major} << 32) | raw.stx_dev_minor;
+  status.modified_ms = Milliseconds(raw.stx_mtime);
+  status.changed_ms = Milliseconds(raw.stx_ctime);
+  status.regular = S_ISREG(raw.stx_mode);
+  return status;
+}
+
+size_t PageSizeOf(int fd) {
+  struct statfs fs;
+  if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC) return fs.f_bsize;
+  return static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// A tmpfs without a limit (every memfd lives in one) would take memory until the OOM killer comes:
+// ask first whether so much is there.
+Result<void> CheckRoom(int fd, uint64_t bytes) {
+  struct statfs fs;
+  if (fstatfs(fd, &fs) != 0) return LastError("fstatfs");
+  const bool limited = fs.f_blocks != 0;
+  if (limited && bytes / fs.f_bsize > fs.f_bavail) return Error{ENOSPC, "fallocate"};
+  if (fs.f_type == TMPFS_MAGIC && bytes > AvailableMemory()) return Error{ENOMEM, "fallocate"};
+  return {};
+}
+
+// Backs [from, to) with pages and, where the file system can, leaves the size alone.
+Result<void> Reserve(int fd, uint64_t from, uint64_t to) {
+  if (to - from >= kLookBeforeReserving) {
+    Result<void> room = CheckRoom(fd, to - from);
+    if (!room.ok()) return room;
+  }
+  // tmpfs gives back all of a call that a signal interrupts: after the first time, go in steps, so
+  // that a process with a frequent timer signal gets on.
+  uint64_t step = to - from;
+  while (from < to) {
+    const uint64_t length = std::min(step, to - from);
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(length)) ==
+        0) {
+      from += length;
+    } else if (errno == EINTR) {
+      step = kReserveStep;
+    } else if (errno == EOPNOTSUPP) {
+      // glibc writes a byte into each block instead.
+      const int failed =
+          posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
+      if (failed != 0) return Error{failed, "fallocate"};
+      return {};
+    } else {
+      return LastError("fallocate");
+    }
+  }
+  return {};
+}
+
+// Past RLIMIT_FSIZE the kernel would end the process with SIGXFSZ before it returns an error.
+Result<void> CheckFileSizeLimit(uint64_t size) {
+  const Result<uint64_t> limit = SoftLimitOf(RLIMIT_FSIZE);
+  if (limit.ok() && size > limit.value()) return Error{EFBIG, "fallocate"};
+  return {};
+}
+
+Result<void> Truncate(int fd, uint64_t size) {
+  if (RetryOnEintr([&] { return ftruncate(fd, static_cast<off_t>(size)); }) != 0) {
+    return LastError("ftruncate");
+  }
+  return {};
+}
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Gives the nameless file behind `fd` a name. AT_EMPTY_PATH would need a capability.
+bool LinkAt(int fd, const std::string& path) {
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
+  return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+}  // namespace
+
+Result<FileStatus> StatusOf(int fd) { return Statx(fd, "", AT_EMPTY_PATH, "fstat"); }
+
+Result<FileStatus> StatusOf(const std::string& path, const char* syscall) {
+  return Statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, syscall);
+}
+
+MemoryFile::MemoryFile(UniqueFd fd, bool read_only)
+    : fd_(std::move(fd)), read_only_(read_only), page_size_(PageSizeOf(fd_.get())) {}
+
+Result<Ref<MemoryFile>> MemoryFile::Duplicate(int fd, bool read_only) {
+  UniqueFd own(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!own.valid()) return LastError("fcntl");
+  Result<FileStatus> status = StatusOf(own.get());
+  if (!status.ok()) return status.error();
+  if (!status.value().regular) return Error{ENODEV, "mmap"};
+  const int flags = fcntl(own.get(), F_GETFL);
+  // An O_PATH descriptor names a file and opens nothing.
+  if ((flags & O_PATH) != 0) return Error{EBADF, "mmap"};
+  const int access = flags & O_ACCMODE;
+  if (access == O_WRONLY) return Error{EACCES, "mmap"};
+  const int seals = fcntl(own.get(), F_GET_SEALS);
+  const bool sealed = seals > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+  return Ref<MemoryFile>::Adopt(
+      new MemoryFile(std::move(own), read_only || access == O_RDONLY || sealed));
+}
+
+Result<void> MemoryFile::Resize(uint64_t size, Pages pages) const {
+  Result<FileStatus> status = StatusOf(fd());
+  if (!status.ok()) return status.error();
+  const uint64_t old_size = status.value().size;
+  if (size > old_size) {
+    Result<void> allowed = CheckFileSizeLimit(size);
+    if (!allowed.ok()) return allowed;
+  }
+  if (size > old_size && pages == Pages::kReserved) {
+    Result<void> reserved = Reserve(fd(), old_size, size);
+    if (!reserved.ok()) {
+      if (reserved.error().number != EOPNOTSUPP) {
+        (void)Truncate(fd(), old_size);  // gives back what was reserved behind the end
+        return reserved;
+      }
+      // The file system can't reserve: glibc writes a byte into each block instead.
+      const int failed =
+          posix_fallocate(fd(), static_cast<off_t>(old_size), static_cast<off_t>(size - old_size));
+      if (failed != 0) {
+        (void)Truncate(fd(), old_size);
+        return Error{failed, "fallocate"};
+      }
+    }
+  }
+  return Truncate(fd(), size);
+}
+
+bool MemoryFile::LinkedAt(const std::string& path) const {
+  Result<FileStatus> mine = StatusOf(fd());
+  Result<FileStatus> there = Statx(AT_FDCWD, path.c_str(), 0, "stat");
+  return mine.ok() && there.ok() && mine.value().links > 0 &&
+         mine.value().inode == there.value().inode && mine.value().device == there.value().device;
+}
+
+Result<int> MemoryFile::Seals() const {
+  const int seals = fcntl(fd(), F_GET_SEALS);
+  if (seals < 0) return LastError("fcntl");
+  return seals;
+}
+
+Result<void> MemoryFile::AddSeals(int seals) const {
+  if (fcntl(fd(), F_ADD_SEALS, seals) != 0) return LastError("fcntl");
+  return {};
+}
+
+Result<void> Prepare(int fd, const Access& access, uint64_t size, Pages pages) {
+  // chown first: it clears set-id bits that chmod may have been asked to set.
+  if (access.uid.has_value() || access.gid.has_value()) {
+    const uid_t uid = access.uid.value_or(static_cast<uid_t>(-1));
+    const gid_t gid = access.gid.value_or(static_cast<gid_t>(-1));
+    if (fchown(fd, uid, gid) != 0) return LastError("fchown");
+  }
+  if (fchmod(fd, access.mode) != 0) return LastError("fchmod");
+  if (size == 0) return {};
+  Result<void> allowed = CheckFileSizeLimit(size);
+  if (!allowed.ok()) return allowed;
+  if (pages == Pages::kReserved) {
+    Result<void> reserved = Reserve(fd, 0, size);
+    if (!reserved.ok()) return reserved;
+  }
+  return Truncate(fd, size);
+}
+
+Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access, uint64_t size,
+                                   Pages pages, const char* syscall) {
+  // Said before pages are taken for nothing; the link below is what decides.
+  if (StatusOf(path, syscall).ok()) return Error{EEXIST, syscall};
+  const int flags = O_RDWR | O_CLOEXEC;
+  UniqueFd nameless(RetryOnEintr(
+      [&] { return open(DirectoryOf(path).c_str(), flags | O_TMPFILE, S_IRUSR | S_IWUSR); }));
+  if (nameless.valid()) {
+    Result<void> prepared = Prepare(nameless.get(), access, size, pages);
+    if (!prepared.ok()) return prepared.error();
+    if (LinkAt(nameless.get(), path)) return nameless;
+    if (errno == EEXIST) return Error{EEXIST, syscall};
+    nameless.Reset();
+  }
+  // A file system without O_TMPFILE, or no /proc to link from: the name comes first, and a process
+  // that is killed before the end leaves an unfinished object behind.
+  UniqueFd named(RetryOnEintr([&] {
+    return open(path.c_str(), flags | O_CREAT | O_EXCL | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+  }));
+  if (!named.valid()) return LastError(syscall);
+  Result<void> prepared = Prepare(named.get(), access, size, pages);
+  if (!prepared.ok()) {
+    unlink(path.c_str());
+    return prepared.error();
+  }
+  return named;
+}
+
+Result<UniqueFd> OpenRegular(const std::string& path, bool read_only, int extra_flags,
+                             const char* syscall) {
+  // O_NONBLOCK: the path may turn out to be a FIFO; a regular file doesn't care.
+  const int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  UniqueFd fd(RetryOnEintr([&] { return open(path.c_str(), flags | extra_flags); }));
+  if (!fd.valid()) return LastError(syscall);
+  Result<FileStatus> status = StatusOf(fd.get());
+  if (!status.ok()) return status.error();
+  if (!status.value().regular) return Error{ENODEV, syscall};
+  return fd;
+}
+
+}  // namespace interproc::os

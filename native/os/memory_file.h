@@ -1,0 +1,94 @@
+// MemoryFile: an open object that can be mapped: a POSIX shared-memory object, a memfd or a file.
+// They differ in how they are named and made (posix_shm.h, memfd.h, mapped_file.h); from then on
+// they are one thing: a descriptor with a size.
+//
+// Thread safety: the descriptor never changes while a reference is held, so any thread may call
+// const methods.
+#ifndef INTERPROC_OS_MEMORY_FILE_H_
+#define INTERPROC_OS_MEMORY_FILE_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "os/ref_counted.h"
+#include "os/result.h"
+#include "os/unique_fd.h"
+
+namespace interproc::os {
+
+// Who may do what with a new object: set on its descriptor, so the umask plays no part.
+struct Access {
+  mode_t mode = 0600;
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+};
+
+// Whether pages are taken now (a full file system is an error here and now) or on first touch.
+enum class Pages { kReserved, kSparse };
+
+struct FileStatus {
+  uint64_t size = 0;
+  uint64_t allocated = 0;  // bytes that memory or disk back now
+  uint32_t mode = 0;       // permission bits only
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint32_t links = 0;
+  uint64_t inode = 0;
+  uint64_t device = 0;
+  double modified_ms = 0;  // since the epoch
+  double changed_ms = 0;
+  bool regular = false;
+};
+
+// man 2 statx. Follows no symbolic link. The second form looks at a path.
+Result<FileStatus> StatusOf(int fd);
+Result<FileStatus> StatusOf(const std::string& path, const char* syscall);
+
+class MemoryFile : public RefCounted<MemoryFile> {
+ public:
+  MemoryFile(UniqueFd fd, bool read_only);
+
+  // A descriptor from somewhere else: it is duplicated, the caller keeps his own. It is opened
+  // read-only where it can't be written (access mode, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE) or where
+  // the caller asks for that. ENODEV for what is no file, EACCES for a write-only descriptor.
+  static Result<Ref<MemoryFile>> Duplicate(int fd, bool read_only);
+
+  int fd() const { return fd_.get(); }
+  bool read_only() const { return read_only_; }
+  // The unit in which this object is mapped: huge on hugetlbfs, else the system's page.
+  size_t page_size() const { return page_size_; }
+
+  // Changes the size. Growing with kReserved either gets all pages or changes nothing.
+  Result<void> Resize(uint64_t size, Pages pages) const;
+
+  // Whether `path` leads to this very object.
+  bool LinkedAt(const std::string& path) const;
+
+  // man 2 fcntl, "File Sealing". EINVAL where the object knows no seals.
+  Result<int> Seals() const;
+  Result<void> AddSeals(int seals) const;
+
+ private:
+  UniqueFd fd_;
+  bool read_only_;
+  size_t page_size_;
+};
+
+// Sets owner, mode and size of a just-made, still empty object.
+Result<void> Prepare(int fd, const Access& access, uint64_t size, Pages pages);
+
+// Makes a regular file at `path` that appears there complete (owner, mode, size) or not at all;
+// EEXIST if the path is taken. `syscall` names the call that errors speak of.
+Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access, uint64_t size,
+                                   Pages pages, const char* syscall);
+
+// Opens a regular file; ENODEV for anything else, without waiting for the other end of a FIFO.
+Result<UniqueFd> OpenRegular(const std::string& path, bool read_only, int extra_flags,
+                             const char* syscall);
+
+}  // namespace interproc::os
+
+#endif  // INTERPROC_OS_MEMORY_FILE_H_

@@ -1,0 +1,16 @@
+// Threads of our own, for calls that can only block. (std::thread would bind pthread_create at 2.34
+// and throws.)
+#ifndef INTERPROC_OS_THREAD_H_
+#define INTERPROC_OS_THREAD_H_
+
+#include "os/result.h"
+
+namespace interproc::os {
+
+// Runs run(argument) on a new detached thread that takes no signals, so that they go on to arrive
+// at the threads which expect them. EAGAIN when the process may have no more threads.
+Result<void> StartThread(void* (*run)(void*), void* argument);
+
+}  // namespace interproc::os
+
+#endif  // INTERPROC_OS_THREAD_H_
