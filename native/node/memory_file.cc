@@ -1,7 +1,5 @@
 #include "node/memory_file.h"
 
-#include <fcntl.h>
-
 #include <utility>
 
 namespace interproc::node {

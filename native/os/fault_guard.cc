@@ -24,6 +24,7 @@ struct GuardEntry {
   std::atomic<int> fd{-1};
   std::atomic<uint64_t> offset{0};
   std::atomic<bool> copy_on_store{false};
+  std::atomic<bool> copying{false};
   std::atomic<uint32_t> fault{0};
   GuardEntry* next = nullptr;       // set once, before the entry is published
   GuardEntry* next_free = nullptr;  // under the mutex
@@ -46,9 +47,11 @@ bool guards_stores = false;                     // under registry_mutex: SIGSEGV
 SignalChain bus_chain{SIGBUS};
 SignalChain segv_chain{SIGSEGV};
 
-// How deep this thread is in handing a fault on: two copies of this library may each think that the
-// other was there first. Initial-exec, because a handler must not allocate its thread's block.
-__attribute__((tls_model("initial-exec"))) thread_local int handing_on = 0;
+// How often a fault was handed on stands in its own siginfo, in a field that the kernel leaves
+// zero: copies of this library, and others that chain, may each think that the other was there
+// first. A count kept by the thread would go wrong where a handler leaves by siglongjmp.
+constexpr int kHandedOn = 0x49500000;
+constexpr int kHandedOnMost = 16;
 
 GuardEntry* FindEntry(uintptr_t address) {
   for (GuardEntry* entry = all_entries.load(std::memory_order_acquire); entry != nullptr;
@@ -80,12 +83,14 @@ bool FillHole(GuardEntry* entry, uintptr_t address) {
   return CoverWithZeros(page, page_size) || CoverWithZeros(begin, end - begin);
 }
 
-// A reader on another thread sees the page or its copy, never a gap: mremap swaps them under the
-// lock that page faults take.
+// REQUIRES that no other thread copies a page of this entry. A reader on another thread sees the
+// page or its copy, never a gap: mremap swaps them under the lock that page faults take.
 bool CopyPage(GuardEntry* entry, uintptr_t address) {
   const size_t page_size = entry->page_size.load(std::memory_order_relaxed);
   const uintptr_t begin = entry->begin.load(std::memory_order_relaxed);
   void* const page = reinterpret_cast<void*>(begin + (address - begin) / page_size * page_size);
+  // Nothing to a page that another thread has copied since, and refused for one of the segment.
+  if (mprotect(page, page_size, PROT_READ | PROT_WRITE) == 0) return true;
   void* const copy =
       mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED) return false;
@@ -97,20 +102,30 @@ bool CopyPage(GuardEntry* entry, uintptr_t address) {
   return false;
 }
 
+// Two threads may fault on one page at once: a second copy would lose what the first one stored in
+// its own. Whoever comes second goes back, and faults again until the copy is there.
+bool CopyPageOnce(GuardEntry* entry, uintptr_t address) {
+  if (entry->copying.exchange(true, std::memory_order_acquire)) return true;
+  const bool copied = CopyPage(entry, address);
+  entry->copying.store(false, std::memory_order_release);  // pairs with the exchange
+  return copied;
+}
+
 void HandOn(SignalChain* chain, int signal, siginfo_t* info, void* context) {
-  const struct sigaction* action = handing_on == 0 ? chain->latest.load(std::memory_order_acquire)
-                                                   : chain->first.load(std::memory_order_acquire);
-  const bool usable = action != nullptr && handing_on < 2;
+  const bool again = (info->si_errno & ~0xff) == kHandedOn;
+  const int depth = again ? info->si_errno & 0xff : 0;
+  // The first time to whoever came last; when that one hands it back, to those who were there
+  // before us, and so on to the very first.
+  const struct sigaction* action = depth == 0 ? chain->latest.load(std::memory_order_acquire)
+                                              : chain->first.load(std::memory_order_acquire);
+  const bool usable = action != nullptr && depth < kHandedOnMost;
+  info->si_errno = kHandedOn | (depth + 1);
   if (usable && (action->sa_flags & SA_SIGINFO) != 0) {
-    ++handing_on;
     action->sa_sigaction(signal, info, context);
-    --handing_on;
     return;
   }
   if (usable && action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN) {
-    ++handing_on;
     action->sa_handler(signal);
-    --handing_on;
     return;
   }
   if (usable && action->sa_handler == SIG_IGN && info->si_code <= 0) return;  // sent by kill(2)
@@ -136,7 +151,7 @@ void OnSegv(int signal, siginfo_t* info, void* context) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
   GuardEntry* entry = info->si_code == SEGV_ACCERR ? FindEntry(address) : nullptr;
   if (entry == nullptr || !entry->copy_on_store.load(std::memory_order_relaxed) ||
-      !CopyPage(entry, address)) {
+      !CopyPageOnce(entry, address)) {
     HandOn(&segv_chain, signal, info, context);
   }
   errno = saved_errno;

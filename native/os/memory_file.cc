@@ -48,6 +48,10 @@ Result<FileStatus> Statx(int fd, const char* path, int flags, const char* syscal
   return status;
 }
 
+bool SameFile(const FileStatus& a, const FileStatus& b) {
+  return a.inode == b.inode && a.device == b.device;
+}
+
 size_t PageSizeOf(int fd) {
   struct statfs fs;
   if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC) return fs.f_bsize;
@@ -120,6 +124,18 @@ bool LinkAt(int fd, const std::string& path) {
   return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
 }
 
+// The kernel shows a file that was nameless once as deleted for ever, in /proc/PID/maps, lsof and
+// fuser. A descriptor opened by the name is shown by it, so take that, if it is the same file and its
+// mode lets us.
+UniqueFd ReopenByName(UniqueFd nameless, const std::string& path, int flags) {
+  UniqueFd named(RetryOnEintr([&] { return open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK); }));
+  if (!named.valid()) return nameless;
+  const Result<FileStatus> mine = StatusOf(nameless.get());
+  const Result<FileStatus> there = StatusOf(named.get());
+  return mine.ok() && there.ok() && SameFile(mine.value(), there.value()) ? std::move(named)
+                                                                          : std::move(nameless);
+}
+
 }  // namespace
 
 Result<FileStatus> StatusOf(int fd) { return Statx(fd, "", AT_EMPTY_PATH, "fstat"); }
@@ -178,8 +194,7 @@ Result<void> MemoryFile::Resize(uint64_t size, Pages pages) const {
 bool MemoryFile::LinkedAt(const std::string& path) const {
   Result<FileStatus> mine = StatusOf(fd());
   Result<FileStatus> there = Statx(AT_FDCWD, path.c_str(), 0, "stat");
-  return mine.ok() && there.ok() && mine.value().links > 0 &&
-         mine.value().inode == there.value().inode && mine.value().device == there.value().device;
+  return mine.ok() && there.ok() && mine.value().links > 0 && SameFile(mine.value(), there.value());
 }
 
 Result<int> MemoryFile::Seals() const {
@@ -221,7 +236,7 @@ Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access
   if (nameless.valid()) {
     Result<void> prepared = Prepare(nameless.get(), access, size, pages);
     if (!prepared.ok()) return prepared.error();
-    if (LinkAt(nameless.get(), path)) return nameless;
+    if (LinkAt(nameless.get(), path)) return ReopenByName(std::move(nameless), path, flags);
     if (errno == EEXIST) return Error{EEXIST, syscall};
     nameless.Reset();
   }

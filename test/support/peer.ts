@@ -36,15 +36,18 @@ export interface Peer {
   readonly exited: Promise<Exit>;
 }
 
+/** How a peer ends that found everything as it should be. */
+export const clean = { code: 0, signal: null, stderr: '' };
+
 /**
- * Starts `source`, an ES module with top-level await. Before it runs: everything that `interproc` exports, `args`,
- * `send(message)` and `next()` (the next message of the test) are there.
+ * Starts `source`, an ES module with top-level await. At hand in it are `assert`, the classes of `interproc`, `args`,
+ * `send(message)` and `next()` (the next message of the test).
  */
 export function startPeer(source: string, options: PeerOptions = {}): Peer {
   const { args = [], execArgv = [], env = {}, wrapper = [], fds = [] } = options;
   const script = `
-    import * as interproc from 'interproc';
-    const { ${exported.join(', ')} } = interproc;
+    import assert from 'node:assert/strict';
+    import { ${exported.join(', ')} } from 'interproc';
     const args = ${JSON.stringify(args)};
     const send = (message) => new Promise((sent) => process.send(message, sent));
     const inbox = [];

@@ -1,0 +1,56 @@
+import { cpSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { tempDir } from '../support/names.js';
+import { clean, runPeer } from '../support/peer.js';
+
+const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A second installation: its own JS, its own binary. */
+function secondCopy(): string {
+  const folder = tempDir();
+  for (const part of ['dist', 'build/Release/interproc.node', 'package.json']) {
+    cpSync(join(packageRoot, part), join(folder, part), { recursive: true });
+  }
+  symlinkSync(join(packageRoot, 'node_modules'), join(folder, 'node_modules'));
+  return join(folder, 'dist/index.js');
+}
+
+describe('two copies of the package in one process', () => {
+  it('share objects, and each guards its own memory', async () => {
+    const source = `
+      import { ftruncateSync } from 'node:fs';
+      const other = await import(args[0]);
+      assert.notEqual(other.SharedMemory, SharedMemory);
+      const a = SharedMemory.anonymous({ size: 8192, seal: false });
+      const b = other.SharedMemory.fromFd(a.fd);
+      const [left, right] = [new Uint8Array(a.buffer), new Uint8Array(b.buffer)];
+      left[8191] = 1;
+      assert.equal(right[8191], 1);
+      ftruncateSync(a.fd, 4096);
+      assert.equal(right[8191], 0);
+      assert.deepEqual([a.fault, b.fault], [undefined, 'truncated']);
+      assert.equal(left[8191], 0);
+      assert.equal(a.fault, 'truncated');
+      b.close();
+      assert.throws(() => b.buffer, { code: 'ERR_INTERPROC_CLOSED', name: 'IpcError' });
+      try { other.SharedMemory.open('/interproc-none'); } catch (error) {
+        assert.equal(error instanceof other.IpcError, true);
+        assert.equal(error instanceof IpcError, false);
+        assert.equal(error.code, 'ENOENT');
+      }`;
+    expect(await runPeer(source, { args: [secondCopy()] })).toMatchObject(clean);
+  });
+
+  it('hand on a fault of neither: the process dies by it, once each has put its guard back over the other', async () => {
+    const source = `
+      const other = await import(args[0]);
+      const a = SharedMemory.anonymous({ size: 4096 });
+      const b = other.SharedMemory.anonymous({ size: 4096 });
+      for (let round = 0; round < 3; round++) { a.advise('normal'); b.advise('normal'); }
+      process.kill(process.pid, 'SIGBUS');
+      await new Promise(() => setTimeout(() => {}, 1e6));`;
+    expect(await runPeer(source, { args: [secondCopy()] })).toMatchObject({ code: null, signal: 'SIGBUS' });
+  });
+});
