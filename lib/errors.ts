@@ -17,11 +17,11 @@ export type IpcErrorCode =
 /** The facts of a failure, beside its message. */
 export interface IpcErrorDetails {
   /** Negative, as in Node's own system errors. */
-  errno?: number;
+  errno?: number | undefined;
   /** The system call that failed, as its manual page names it. */
-  syscall?: string;
+  syscall?: string | undefined;
   /** The object's name, path or id. */
-  path?: string;
+  path?: string | undefined;
   cause?: unknown;
 }
 

@@ -34,7 +34,7 @@ const limits: Record<string, (native: Native) => string> = {
   'ENODEV open': () => 'it is no regular file, and only those can be mapped',
   'ENODEV mmap': () => 'the descriptor is of no regular file, and only those can be mapped',
   'EACCES mmap': () => 'the descriptor is open for writing only; mapping needs reading',
-  'EPERM mmap': () => 'the object is sealed against writing; open it with { readOnly: true }',
+  'EPERM mmap': () => 'the object is sealed against new writable mappings (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE)',
   'ENOMEM mmap': (native) =>
     `this process may have ${kernelSetting('vm.max_map_count')} mappings (sysctl vm.max_map_count) and ` +
     `${resourceLimit(native, 'as')} bytes of addresses (RLIMIT_AS, \`ulimit -v\`), and the machine has no more ` +
@@ -42,9 +42,11 @@ const limits: Record<string, (native: Native) => string> = {
   'ENOMEM fallocate': () =>
     'so much memory is not there (free memory and swap, or memory.max of the cgroup); ' +
     '{ reserve: false } takes pages on first use',
-  'EFBIG fallocate': (native) =>
-    `the file system, or RLIMIT_FSIZE (${resourceLimit(native, 'fsize')}, \`ulimit -f\`), allows no file of that size`,
-  'EPERM ftruncate': () => 'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK)',
+  'EFBIG fallocate': fileSize,
+  'EFBIG ftruncate': fileSize,
+  'EPERM ftruncate': () =>
+    'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK), or against mapping it anew (F_SEAL_WRITE, ' +
+    'F_SEAL_FUTURE_WRITE)',
   'EPERM fallocate': () => 'the object is sealed against growing (F_SEAL_GROW)',
   'EPERM fcntl': () => 'the object takes no more seals (F_SEAL_SEAL)',
   'EBUSY fcntl': () => 'F_SEAL_WRITE needs that nobody maps the object for writing; "future-write" does not',
@@ -59,7 +61,15 @@ const limits: Record<string, (native: Native) => string> = {
     `all segments together may be ${kernelSetting('kernel.shmmni')} in number (sysctl kernel.shmmni) and ` +
     `${kernelSetting('kernel.shmall')} in pages (sysctl kernel.shmall); \`ipcs -m\` lists them, \`ipcrm\` removes`,
   'ENOMEM shmget': () => 'so much memory is not there',
+  'ENOMEM shmctl': memlock,
+  'EPERM shmctl': (native) =>
+    'only its owner, its maker or a privileged process may; to lock it takes CAP_IPC_LOCK, or a RLIMIT_MEMLOCK above 0 ' +
+    `(now ${resourceLimit(native, 'memlock')})`,
 };
+
+function fileSize(native: Native): string {
+  return `the file system, or RLIMIT_FSIZE (${resourceLimit(native, 'fsize')}, \`ulimit -f\`), allows no file of that size`;
+}
 
 function memlock(native: Native): string {
   return (
@@ -82,7 +92,7 @@ export function systemError(
   return new IpcError(code, `${code}: ${message}, ${syscall}${about}${hint === undefined ? '' : `: ${hint}`}`, {
     errno: -errno,
     syscall,
-    ...(path === undefined ? {} : { path }),
+    path,
   });
 }
 
@@ -97,6 +107,6 @@ export function explained<T>(call: () => T, explain: (error: IpcError) => string
     const hint = error instanceof IpcError ? explain(error) : undefined;
     if (hint === undefined) throw error;
     const { code, message, errno, syscall, path } = error as IpcError;
-    throw new IpcError(code, `${message}: ${hint}`, { errno, syscall, path } as object);
+    throw new IpcError(code, `${message}: ${hint}`, { errno, syscall, path });
   }
 }

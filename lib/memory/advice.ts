@@ -8,8 +8,9 @@ import { native } from '../internal/native.js';
  * - `remove`: gives back the pages and their content: they read zero from then on, for everybody.
  * - `cold`, `pageout`: first, or now, to go when memory is short. Linux 5.4.
  * - `populate_read`, `populate_write`: make all pages present now. Linux 5.14.
- * - `hugepage`, `nohugepage`, `collapse`: huge pages where the file system has them
- *   (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`); `collapse` now and here, Linux 6.1.
+ * - `hugepage`, `nohugepage`, `collapse`: huge pages where the file system allows them (mount option `huge=` of
+ *   `/dev/shm`; for anonymous memory `/sys/kernel/mm/transparent_hugepage/shmem_enabled`). Pages taken already
+ *   stay small: use `reserve: false`, or `collapse`, which does it now and here, Linux 6.1.
  * - `dontfork`, `dofork`, `dontdump`, `dodump`: not in children, not in core dumps.
  */
 export type Advice =

@@ -141,10 +141,11 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
   protected checkLinked(syscall: string): string {
     const { label } = this.#settings;
     if (this.linked) return label;
-    throw new IpcError('ENOENT', `ENOENT: no such file or directory, ${syscall} '${label}': no name leads to this object`, {
+    const about = label === '' ? '' : ` '${label}'`;
+    throw new IpcError('ENOENT', `ENOENT: no such file or directory, ${syscall}${about}: no name leads to this object`, {
       errno: -constants.errno.ENOENT,
       syscall,
-      path: label,
+      path: label === '' ? undefined : label,
     });
   }
 
@@ -174,9 +175,12 @@ export function withFile<T>(file: NativeFile, build: (file: NativeFile) => T): T
   }
 }
 
+// More often than any race lasts: a dangling symbolic link is missing to `open` and there to `create`, for ever.
+const openOrCreateTries = 1000;
+
 /** `openOrCreate` without a race: never `O_CREAT` alone, which `fs.protected_regular` may refuse. */
 export function openOrCreate<T>(open: () => T, create: () => T): T {
-  for (;;) {
+  for (let left = openOrCreateTries; ; left--) {
     try {
       return open();
     } catch (error) {
@@ -185,7 +189,7 @@ export function openOrCreate<T>(open: () => T, create: () => T): T {
     try {
       return create();
     } catch (error) {
-      if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
+      if ((error as { code?: unknown }).code !== 'EEXIST' || left === 0) throw error;
     }
   }
 }

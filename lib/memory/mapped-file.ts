@@ -39,7 +39,10 @@ export class MappedFile<Shared extends boolean = false> extends FileMemory<Share
     }
   }
 
-  /** Maps an existing file at its present size. Throws `ENOENT`, `EACCES`, `ENODEV` for what is no regular file. */
+  /**
+   * Maps an existing file at its present size. Throws `ENOENT`, `EACCES`, `ENODEV` (a folder: `EISDIR`) for what is no
+   * regular file.
+   */
   static open<Shared extends boolean = false>(path: string | URL, options?: OpenOptions<Shared>): MappedFile<Shared> {
     const checked = checkPath(path);
     const { readOnly, shared } = checkOpen(options);

@@ -205,6 +205,7 @@ export abstract class MappedRegion<Shared extends boolean = false> {
   /** Open, and all of it there. */
   protected checkUsable(): void {
     this.checkOpen();
+    native.keepFaultGuard(); // `process.on('SIGBUS')` may have replaced it
     const { fault } = this;
     if (fault === 'truncated') {
       throw new IpcError(
@@ -227,7 +228,7 @@ export abstract class MappedRegion<Shared extends boolean = false> {
 
   #makeBuffer(): BufferOf<Shared> {
     if (this.#mapping !== undefined) {
-      return native.mappingBuffer(this.#mapping, this.#settings.shared) as BufferOf<Shared>;
+      return newBuffer(this.#mapping, this.#settings.shared) as BufferOf<Shared>;
     }
     return (this.#settings.shared ? new SharedArrayBuffer(0) : new ArrayBuffer(0)) as BufferOf<Shared>;
   }
@@ -251,8 +252,6 @@ export abstract class MappedRegion<Shared extends boolean = false> {
   #checkRange(range: RangeOptions | undefined, writes: boolean): { offset: number; length: number } {
     this.checkUsable();
     if (writes) this.checkWritable();
-    // The one place that all calls but `.buffer` pass: a listener for SIGBUS may have replaced the guard.
-    native.keepFaultGuard();
     const { offset = 0, length } = checkOptions(range);
     const start = checkInteger(offset, 'options.offset', 0, this.#size);
     const left = this.#size - start;
@@ -266,5 +265,16 @@ export abstract class MappedRegion<Shared extends boolean = false> {
   ): void {
     const { offset, length } = this.#checkRange(range, writes);
     if (this.#mapping !== undefined && length > 0) call(this.#mapping, offset, length);
+  }
+}
+
+function newBuffer(mapping: NativeMapping, shared: boolean): ArrayBufferLike {
+  try {
+    return native.mappingBuffer(mapping, shared);
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code !== 'ENOTSUP') throw cause;
+    throw new IpcError('ERR_INTERPROC_UNSUPPORTED', 'This runtime allows no buffers over memory that is not its own', {
+      cause,
+    });
   }
 }

@@ -75,7 +75,8 @@ export class SharedMemory<Shared extends boolean = false> extends FileMemory<Sha
   /**
    * Opens an existing object at its present size. man 3 shm_open.
    *
-   * @throws `ENOENT`; `EACCES`; `ENODEV` for what is no shared memory; and for arguments as `create`.
+   * @throws `ENOENT`; `EACCES`; `ENODEV`, `EISDIR` or `ELOOP` for what is no shared memory; and for arguments as
+   *   `create`.
    */
   static open<Shared extends boolean = false>(
     name: string,
@@ -140,7 +141,10 @@ export class SharedMemory<Shared extends boolean = false> extends FileMemory<Sha
     return withFile(file, () => unnamed(file, shared, false));
   }
 
-  /** Removes the name; who has the object open keeps it. man 3 shm_unlink. Throws `ENOENT`, `EACCES`. */
+  /**
+   * Removes the name; who has the object open keeps it. man 3 shm_unlink. Throws `ENOENT`, `EACCES`, `EPERM` for
+   * another user's object (`/dev/shm` is sticky).
+   */
   static unlink(name: string): void {
     native.posixShmUnlink(checkName(name, 'shm_unlink'));
   }
@@ -170,7 +174,7 @@ export class SharedMemory<Shared extends boolean = false> extends FileMemory<Sha
 
   /**
    * Removes this object's name; the object stays for all who have it open. Throws `ENOENT` where the name leads
-   * elsewhere by now, `EACCES`.
+   * elsewhere by now, `EACCES`, `EPERM`.
    */
   unlink(): void {
     native.posixShmUnlink(this.checkLinked('shm_unlink'));

@@ -177,7 +177,7 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
     return toStat(native.sysvShmStat(this.#id));
   }
 
-  /** Changes owner or permissions. man 2 shmctl, IPC_SET. Throws `EPERM`. */
+  /** Changes owner or permissions. man 2 shmctl, IPC_SET. Throws `EPERM`, `EACCES`. */
   set(change: AccessOptions): void {
     this.checkOpen();
     const given = checkOptions(change, true);
@@ -191,7 +191,10 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
     native.sysvShmRemove(this.#id);
   }
 
-  /** Keeps the whole segment in memory, whoever maps it, until `unlockSegment()`. man 2 shmctl, SHM_LOCK. */
+  /**
+   * Keeps the whole segment in memory, whoever maps it, until `unlockSegment()`. man 2 shmctl, SHM_LOCK. Throws `ENOMEM`
+   * with the limit (RLIMIT_MEMLOCK), `EPERM`.
+   */
   lockSegment(): void {
     this.checkOpen();
     native.sysvShmLock(this.#id, true);

@@ -21,6 +21,7 @@ namespace {
 
 // Below this an allocation can't hurt the machine, and looking first would cost more than it saves.
 constexpr uint64_t kLookBeforeReserving = uint64_t{64} << 20;
+constexpr int kWriteSeals = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 constexpr uint64_t kReserveStep = uint64_t{32} << 20;
 
 double Milliseconds(const struct statx_timestamp& time) {
@@ -159,7 +160,7 @@ Result<Ref<MemoryFile>> MemoryFile::Duplicate(int fd, bool read_only) {
   const int access = flags & O_ACCMODE;
   if (access == O_WRONLY) return Error{EACCES, "mmap"};
   const int seals = fcntl(own.get(), F_GET_SEALS);
-  const bool sealed = seals > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+  const bool sealed = seals > 0 && (seals & kWriteSeals) != 0;
   return Ref<MemoryFile>::Adopt(
       new MemoryFile(std::move(own), read_only || access == O_RDONLY || sealed));
 }
@@ -168,6 +169,9 @@ Result<void> MemoryFile::Resize(uint64_t size, Pages pages) const {
   Result<FileStatus> status = StatusOf(fd());
   if (!status.ok()) return status.error();
   const uint64_t old_size = status.value().size;
+  // The caller maps it anew afterwards; better to refuse before anything has changed.
+  const int seals = fcntl(fd(), F_GET_SEALS);
+  if (seals > 0 && (seals & kWriteSeals) != 0) return Error{EPERM, "ftruncate"};
   if (size > old_size) {
     Result<void> allowed = CheckFileSizeLimit(size);
     if (!allowed.ok()) return allowed;

@@ -56,6 +56,21 @@ describe('anonymous shared memory', () => {
     expect(bytes[1]).toBe(0);
   });
 
+  it('refuses to be resized once it is sealed against new writable mappings, and stays as it is', () => {
+    using memory = SharedMemory.anonymous({ size: 4096 });
+    const { buffer } = memory;
+    memory.seal(['future-write']);
+    expect(() => memory.resize(8192)).toThrow(expect.objectContaining({ code: 'EPERM', syscall: 'ftruncate' }));
+    expect(() => memory.map()).toThrow(/EPERM.*mmap.*F_SEAL_FUTURE_WRITE/);
+    expect([memory.stat().size, memory.buffer]).toEqual([4096, buffer]);
+  });
+
+  it('has no name to unlink', () => {
+    using memory = SharedMemory.anonymous({ size: 1 });
+    expect(() => memory.unlink()).toThrow(expect.objectContaining({ code: 'ENOENT', syscall: 'shm_unlink' }));
+    expect(() => memory.unlink()).not.toThrow(expect.objectContaining({ path: expect.anything() }));
+  });
+
   it('refuses the seal against writing while it is mapped for writing, and says so', () => {
     using memory = SharedMemory.anonymous({ size: 4096 });
     expect(() => memory.seal(['write'])).toThrow(/EBUSY.*nobody maps the object for writing/);

@@ -82,6 +82,14 @@ describe('a mapped file', () => {
     }
   });
 
+  it('is neither opened nor made through a symbolic link that leads nowhere', () => {
+    const folder = tempDir();
+    symlinkSync(join(folder, 'nowhere'), join(folder, 'link'));
+    expect(() => MappedFile.openOrCreate(join(folder, 'link'), { size: 1 })).toThrow(
+      expect.objectContaining({ code: 'EEXIST', syscall: 'open' }),
+    );
+  });
+
   it('has its changes on the disk after sync, in both forms', async () => {
     using file = MappedFile.create(tempPath(), { size: 3 * 4096 });
     Buffer.from(file.buffer).fill('a');

@@ -1,0 +1,2 @@
+/** A failure whose message says all that the reader needs: printed without a stack. */
+export class DemoError extends Error {}

@@ -1,0 +1,88 @@
+/**
+ * Programs in other languages, which tests talk with by lines of text. Nothing here waits for time to pass,
+ * but for a line or for the end of the program.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+const watchdogMs = 50_000;
+
+export interface Program {
+  readonly process: ChildProcess;
+  /** The next line that it prints; undefined once it has closed its output. */
+  line(): Promise<string | undefined>;
+  say(line: string): void;
+  /** Rejects, with what it printed to stderr, unless the code is 0. */
+  ended(): Promise<void>;
+}
+
+/** `fds` reach the program as 3, 4, … */
+export function startProgram(command: readonly string[], args: unknown[], fds: number[] = []): Program {
+  const [file, ...first] = command;
+  const child = spawn(file as string, [...first, ...args.map(String)], {
+    stdio: ['pipe', 'pipe', 'pipe', ...fds],
+    timeout: watchdogMs,
+    killSignal: 'SIGKILL',
+  });
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  child.stdin?.on('error', () => {}); // it ended before it read: its code says so
+  const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> })[
+    Symbol.asyncIterator
+  ]();
+  const closed = once(child, 'close');
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
+  return {
+    process: child,
+    line: async () => (await lines.next()).value,
+    say: (line) => void child.stdin?.write(`${line}\n`),
+    ended: async () => {
+      const [code, signal] = await closed;
+      if (code !== 0) throw new Error(`the program ended (${code ?? signal}):\n${stderr}`);
+    },
+  };
+}
+
+/** All that a program prints, without the last line end. */
+export function outputOf(command: readonly string[], args: unknown[]): string {
+  const [file, ...first] = command;
+  return execFileSync(file as string, [...first, ...args.map(String)], { encoding: 'utf8' }).trim();
+}
+
+export const pythonPeer = ['python3', fileURLToPath(new URL('peer.py', import.meta.url))];
+
+/** Compiles peer.c into `folder`. */
+export function compilePeer(folder: string): string[] {
+  const source = fileURLToPath(new URL('peer.c', import.meta.url));
+  const program = join(folder, 'peer');
+  let reason = '';
+  for (const compiler of ['cc', 'gcc', 'g++']) {
+    // -lrt: glibc before 2.34 has shm_open there.
+    const options = [
+      '-x',
+      'c',
+      '-std=gnu11',
+      '-O2',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      source,
+      '-o',
+      program,
+      '-lrt',
+    ];
+    const { status, stderr, error } = spawnSync(compiler, options, { encoding: 'utf8' });
+    if (status === 0) return [program];
+    reason += `${compiler}: ${error?.message ?? stderr}\n`;
+  }
+  throw new Error(`no compiler for C:\n${reason}`);
+}
