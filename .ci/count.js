@@ -48,7 +48,10 @@ function vitest(file) {
       const kind = test.status === 'passed' || test.status === 'failed' ? test.status : 'skipped';
       tests[/** @type {keyof typeof tests} */ (kind)].push(`${suite}: ${test.fullName}`);
     }
-    if (assertionResults.length === 0 || (status === 'failed' && !tests.failed.some((test) => test.startsWith(suite)))) {
+    if (
+      assertionResults.length === 0 ||
+      (status === 'failed' && !tests.failed.some((test) => test.startsWith(suite)))
+    ) {
       tests.failed.push(`${suite}: the file itself`);
     }
   }
@@ -61,7 +64,8 @@ part('vitest', () => {
   for (const [name, run] of Object.entries(runs)) {
     add(name, run.passed.length, run.failed.length);
     // What one version of Node can't do, the other one must have shown.
-    for (const test of run.skipped.filter((test) => !ranSomewhere.has(test))) fail(`skipped everywhere: ${test}`);
+    for (const test of run.skipped.filter((test) => !ranSomewhere.has(test)))
+      fail(`skipped everywhere: ${test}`);
   }
 });
 
@@ -71,13 +75,18 @@ part('C++ tests', () => {
   add('C++ tests', ok, cases.length - ok);
   const written = readdirSync('test/native')
     .filter((file) => file.endsWith('.cc'))
-    .reduce((sum, file) => sum + (readFileSync(`test/native/${file}`, 'utf8').match(/^TEST_CASE\(/gm)?.length ?? 0), 0);
+    .reduce(
+      (sum, file) => sum + (readFileSync(`test/native/${file}`, 'utf8').match(/^TEST_CASE\(/gm)?.length ?? 0),
+      0,
+    );
   if (cases.length !== written) fail(`of ${written} C++ tests ${cases.length} are known to ctest`);
 });
 
 part('demo', () => {
   const { transports } = JSON.parse(read('demo.json'));
-  const ok = transports.filter((/** @type {{ verified: boolean }} */ { verified }) => verified === true).length;
+  const ok = transports.filter(
+    (/** @type {{ verified: boolean }} */ { verified }) => verified === true,
+  ).length;
   add('demo', ok, transports.length - ok);
 });
 

@@ -28,7 +28,11 @@ export interface IpcErrorDetails {
 export class IpcError extends Error {
   static {
     // On the prototype, as Node's own errors have it: an own property would show in each printed error.
-    Object.defineProperty(IpcError.prototype, 'name', { value: 'IpcError', configurable: true, writable: true });
+    Object.defineProperty(IpcError.prototype, 'name', {
+      value: 'IpcError',
+      configurable: true,
+      writable: true,
+    });
   }
 
   /** `'ENOENT'` and its like for what the operating system refused, else `'ERR_INTERPROC_…'`. */

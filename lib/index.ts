@@ -2,7 +2,7 @@ export { IpcError, type IpcErrorCode, type IpcErrorDetails } from './errors.js';
 export { type Features, features, isSupported } from './features.js';
 export type { Advice } from './memory/advice.js';
 export type { Seal } from './memory/file-memory.js';
-export { type Key, ftok } from './memory/ftok.js';
+export { ftok, type Key } from './memory/ftok.js';
 export { MappedFile } from './memory/mapped-file.js';
 export type { BufferOf, MappedRegion, RangeOptions } from './memory/mapped-region.js';
 export type { MemoryWindow, WindowOptions } from './memory/memory-window.js';

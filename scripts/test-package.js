@@ -1,9 +1,18 @@
 // Tests the package as users get it: builds the prebuilt binary, packs, and installs the tarball in an
 // empty project, first where no compiler can be reached, then without the binary where one can.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { staysLoaded, symbolsTooNew } from './elf.js';
 
@@ -37,7 +46,9 @@ function check(sentence, check) {
 
 // As outside of `npm run`: else npm and npx would take this checkout for the project.
 const environment = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^npm_(package_|lifecycle_|config_local_prefix)/.test(name)),
+  Object.entries(process.env).filter(
+    ([name]) => !/^npm_(package_|lifecycle_|config_local_prefix)/.test(name),
+  ),
 );
 
 /**
@@ -49,7 +60,8 @@ function run(command, args, { cwd = project, env = environment } = {}) {
   const done = spawnSync(command, args, { cwd, env, encoding: 'utf8', timeout: watchdogMs });
   if (done.error) throw done.error;
   const { status, signal, stdout, stderr } = done;
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${signal ?? status}\n${stdout}${stderr}`);
+  if (status !== 0)
+    throw new Error(`${command} ${args.join(' ')} ended with ${signal ?? status}\n${stdout}${stderr}`);
   return stdout;
 }
 
@@ -73,30 +85,46 @@ function pack() {
   const printed = run('npm', ['pack', '--json', '--pack-destination', temporary], { cwd: root });
   // `prepare` has built everything and talked about it before.
   const [{ filename, files }] = JSON.parse(printed.slice(printed.lastIndexOf('\n[\n')));
-  return { tarball: join(temporary, filename), files: files.map((/** @type {{ path: string }} */ { path }) => path) };
+  return {
+    tarball: join(temporary, filename),
+    files: files.map((/** @type {{ path: string }} */ { path }) => path),
+  };
 }
 
 try {
   const { tarball, files } = pack();
-  const has = (/** @type {RegExp} */ pattern) => files.some((/** @type {string} */ file) => pattern.test(file));
+  const has = (/** @type {RegExp} */ pattern) =>
+    files.some((/** @type {string} */ file) => pattern.test(file));
 
   check('the tarball holds a prebuilt binary for this platform', () =>
     has(new RegExp(`^prebuilds/${platform}/interproc\\.(glibc|musl)\\.node$`)),
   );
   check('the tarball holds what a build from source needs', () => {
-    for (const file of ['binding.gyp', 'native/sources.json', 'native/addon.cc', 'native/node-addon-api/napi.h']) {
+    for (const file of [
+      'binding.gyp',
+      'native/sources.json',
+      'native/addon.cc',
+      'native/node-addon-api/napi.h',
+    ]) {
       if (!files.includes(file)) throw new Error(`${file} is missing`);
     }
   });
-  check('the tarball holds the licence of each header it carries, and its own', () =>
-    files.includes('LICENSE') && files.includes('native/node-addon-api/LICENSE.md'),
+  check(
+    'the tarball holds the licence of each header it carries, and its own',
+    () => files.includes('LICENSE') && files.includes('native/node-addon-api/LICENSE.md'),
   );
   check('the tarball holds nothing else', () => {
-    const wanted = /^(dist|native|docs|prebuilds\/linux-(x64|arm64))\/|^(package\.json|binding\.gyp|LICENSE|[A-Z]+\.md)$/;
-    const junk = files.filter((/** @type {string} */ file) => !wanted.test(file) || /\.(o|tgz|log)$/.test(file));
+    const wanted =
+      /^(dist|native|docs|prebuilds\/linux-(x64|arm64))\/|^(package\.json|binding\.gyp|LICENSE|[A-Z]+\.md)$/;
+    const junk = files.filter(
+      (/** @type {string} */ file) => !wanted.test(file) || /\.(o|tgz|log)$/.test(file),
+    );
     if (junk.length > 0) throw new Error(junk.join('\n'));
   });
-  check('packing leaves no header behind in the sources', () => !existsSync(join(root, 'native/node-addon-api')));
+  check(
+    'packing leaves no header behind in the sources',
+    () => !existsSync(join(root, 'native/node-addon-api')),
+  );
   check('publint finds nothing wrong with the tarball', () =>
     run(join(root, 'node_modules/.bin/publint'), ['run', tarball, '--strict'], { cwd: root }),
   );

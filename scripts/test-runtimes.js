@@ -19,8 +19,18 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-run('npm', ['install', '--prefix', folder, '--no-save', '--no-package-lock', '--no-audit', '--no-fund', `${runtime}@24`]);
-const hasIt = "import { features } from 'interproc'; if (!features.sharedArrayBuffer) throw new Error(process.version)";
+run('npm', [
+  'install',
+  '--prefix',
+  folder,
+  '--no-save',
+  '--no-package-lock',
+  '--no-audit',
+  '--no-fund',
+  `${runtime}@24`,
+]);
+const hasIt =
+  "import { features } from 'interproc'; if (!features.sharedArrayBuffer) throw new Error(process.version)";
 run(node, ['--input-type=module', '-e', hasIt]);
 console.log(`test/memory with ${runtime}@24`);
 const args = process.argv.slice(2);

@@ -12,7 +12,8 @@ function prefixWithHeaders() {
   const prefix = dirname(dirname(process.execPath));
   try {
     const header = readFileSync(join(prefix, 'include/node/node_version.h'), 'utf8');
-    const part = (/** @type {string} */ name) => header.match(new RegExp(`#define NODE_${name}_VERSION (\\d+)`))?.[1];
+    const part = (/** @type {string} */ name) =>
+      header.match(new RegExp(`#define NODE_${name}_VERSION (\\d+)`))?.[1];
     const version = ['MAJOR', 'MINOR', 'PATCH'].map(part).join('.');
     return version === process.versions.node ? prefix : undefined;
   } catch {

@@ -83,7 +83,10 @@ export interface Native {
 
   sysvShmGet(key: number, size: number, create: boolean, ...access: NativeAccess): number;
   sysvShmStat(id: number): NativeSysvShmStat;
-  sysvShmSet(id: number, ...access: [mode: number | undefined, uid: number | undefined, gid: number | undefined]): void;
+  sysvShmSet(
+    id: number,
+    ...access: [mode: number | undefined, uid: number | undefined, gid: number | undefined]
+  ): void;
   sysvShmRemove(id: number): void;
   sysvShmLock(id: number, locked: boolean): void;
   sysvShmList(): NativeSysvShmStat[];
@@ -145,7 +148,9 @@ let loaded: Native | undefined;
 let reason: unknown;
 try {
   loaded = load();
-  loaded.setErrorFactory((errno, syscall, path, text) => systemError(loaded as Native, errno, syscall, path, text));
+  loaded.setErrorFactory((errno, syscall, path, text) =>
+    systemError(loaded as Native, errno, syscall, path, text),
+  );
 } catch (error) {
   reason = error;
 }

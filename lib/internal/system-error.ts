@@ -12,7 +12,9 @@ const names = new Map(Object.entries(constants.errno).map(([name, errno]) => [er
 
 function kernelSetting(name: string): string {
   try {
-    return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim().replace(/\s+/g, ' ');
+    return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8')
+      .trim()
+      .replace(/\s+/g, ' ');
   } catch {
     return 'unknown';
   }
@@ -29,34 +31,37 @@ const limits: Record<string, (native: Native) => string> = {
     `this process may have ${resourceLimit(native, 'nofile')} open files (RLIMIT_NOFILE; raise it with ` +
     '`ulimit -n`, LimitNOFILE= in systemd, --ulimit nofile= in Docker)',
   ENFILE: () => `the system may have ${kernelSetting('fs.file-max')} open files (sysctl fs.file-max)`,
-  EROFS: () => 'the file system is mounted read-only; mount a writable one there (a tmpfs, for shared memory)',
+  EROFS: () =>
+    'the file system is mounted read-only; mount a writable one there (a tmpfs, for shared memory)',
   'ENODEV shm_open': () => 'it is no regular file, and only those can be mapped',
   'ENODEV open': () => 'it is no regular file, and only those can be mapped',
   'ENODEV mmap': () => 'the descriptor is of no regular file, and only those can be mapped',
-  'EACCES mmap': () => 'the descriptor is open for writing only; mapping needs reading',
-  'EPERM mmap': () => 'the object is sealed against new writable mappings (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE)',
-  'ENOMEM mmap': (native) =>
-    `this process may have ${kernelSetting('vm.max_map_count')} mappings (sysctl vm.max_map_count) and ` +
-    `${resourceLimit(native, 'as')} bytes of addresses (RLIMIT_AS, \`ulimit -v\`), and the machine has no more ` +
-    'addresses than its processor knows',
+  'EACCES mmap': () =>
+    'the descriptor is open for writing only; mapping needs reading, and a file system that allows it',
+  'EPERM mmap': () =>
+    'the object is sealed against new writable mappings (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE)',
+  'ENOMEM mmap': addresses,
   'ENOMEM fallocate': () =>
     'so much memory is not there (free memory and swap, or memory.max of the cgroup); ' +
     '{ reserve: false } takes pages on first use',
   'EFBIG fallocate': fileSize,
   'EFBIG ftruncate': fileSize,
-  'EPERM ftruncate': () =>
-    'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK), or against mapping it anew (F_SEAL_WRITE, ' +
-    'F_SEAL_FUTURE_WRITE)',
+  'EPERM ftruncate': () => 'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK)',
   'EPERM fallocate': () => 'the object is sealed against growing (F_SEAL_GROW)',
-  'EPERM fcntl': () => 'the object takes no more seals (F_SEAL_SEAL)',
+  'EPERM fcntl': () =>
+    'the object takes no more seals (F_SEAL_SEAL), or its descriptor is open for reading only',
   'EBUSY fcntl': () => 'F_SEAL_WRITE needs that nobody maps the object for writing; "future-write" does not',
   'EINVAL fcntl': () => 'the object knows no seals, or this kernel does not know the seal',
-  'EINVAL madvise': () => 'this kernel has not that advice for this kind of memory',
+  'EINVAL madvise': () =>
+    'this kernel has not that advice for this kind of memory, or not while it is locked',
   'ENOMEM mlock': memlock,
   'EAGAIN mlock': memlock,
   'EPERM mlock': memlock,
   'EINVAL shmget': () =>
     `a segment may have 1 to ${kernelSetting('kernel.shmmax')} bytes (sysctl kernel.shmmax)`,
+  'ENOMEM shmat': addresses,
+  'ENOSPC mlock': () => 'a page could not be had, its file system is full',
+  'ENOSPC madvise': () => 'a page could not be had, its file system is full',
   'ENOSPC shmget': () =>
     `all segments together may be ${kernelSetting('kernel.shmmni')} in number (sysctl kernel.shmmni) and ` +
     `${kernelSetting('kernel.shmall')} in pages (sysctl kernel.shmall); \`ipcs -m\` lists them, \`ipcrm\` removes`,
@@ -69,6 +74,14 @@ const limits: Record<string, (native: Native) => string> = {
 
 function fileSize(native: Native): string {
   return `the file system, or RLIMIT_FSIZE (${resourceLimit(native, 'fsize')}, \`ulimit -f\`), allows no file of that size`;
+}
+
+function addresses(native: Native): string {
+  return (
+    `this process may have ${kernelSetting('vm.max_map_count')} mappings (sysctl vm.max_map_count), ` +
+    `${resourceLimit(native, 'as')} bytes of addresses (RLIMIT_AS, \`ulimit -v\`), no more than its processor knows, ` +
+    `and memory as sysctl vm.overcommit_memory (${kernelSetting('vm.overcommit_memory')}) allows`
+  );
 }
 
 function memlock(native: Native): string {
@@ -86,14 +99,21 @@ export function systemError(
   path: string | undefined,
   text: string,
 ): IpcError {
-  const [code, message] = getSystemErrorMap().get(-errno) ?? [names.get(errno) ?? `errno ${errno}`, text.toLowerCase()];
+  const [code, message] = getSystemErrorMap().get(-errno) ?? [
+    names.get(errno) ?? `errno ${errno}`,
+    text.toLowerCase(),
+  ];
   const hint = (limits[`${code} ${syscall}`] ?? limits[code])?.(native);
   const about = path === undefined ? '' : ` '${path}'`;
-  return new IpcError(code, `${code}: ${message}, ${syscall}${about}${hint === undefined ? '' : `: ${hint}`}`, {
-    errno: -errno,
-    syscall,
-    path,
-  });
+  return new IpcError(
+    code,
+    `${code}: ${message}, ${syscall}${about}${hint === undefined ? '' : `: ${hint}`}`,
+    {
+      errno: -errno,
+      syscall,
+      path,
+    },
+  );
 }
 
 /**

@@ -8,7 +8,7 @@ import { checkInteger, checkOneOf, checkOptions, invalidType, outOfRange } from 
 import { type NativeFile, native } from '../internal/native.js';
 import { explained } from '../internal/system-error.js';
 import { MappedRegion } from './mapped-region.js';
-import { MemoryWindow, type WindowOptions } from './memory-window.js';
+import { constructWindow, MemoryWindow, type WindowOptions } from './memory-window.js';
 import { checkFlag, checkSize, type MemoryStat, toMemoryStat } from './options.js';
 import { spaceHint } from './space.js';
 
@@ -106,7 +106,12 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
     const left = size - start;
     const checked = length === undefined ? left : checkInteger(length, 'options.length', 0, left);
     const { label, shared } = this.#settings;
-    return new MemoryWindow<Shared>(this.#file, start, checked, { label, shared, readOnly: this.readOnly });
+    const range = { offset: start, length: checked };
+    return new MemoryWindow<Shared>(constructWindow, this.#file, range, {
+      label,
+      shared,
+      readOnly: this.readOnly,
+    });
   }
 
   /**
@@ -123,8 +128,15 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
     const reserve = checkFlag(checkOptions(options), 'reserve', true);
     this.checkWritable();
     const { label, path } = this.#settings;
-    explained(() => native.fileResize(this.#file, bytes, reserve, label), spaceHint(path));
-    this.remap();
+    // Mapped first: a size that can't be mapped must not become the object's. Beyond its end a mapping is allowed.
+    const mapping = native.mapFile(this.#file, 0, bytes, label);
+    try {
+      explained(() => native.fileResize(this.#file, bytes, reserve, label), spaceHint(path));
+    } catch (error) {
+      native.mappingClose(mapping);
+      throw error;
+    }
+    this.replaceMapping(mapping);
   }
 
   /**
@@ -142,11 +154,15 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
     const { label } = this.#settings;
     if (this.linked) return label;
     const about = label === '' ? '' : ` '${label}'`;
-    throw new IpcError('ENOENT', `ENOENT: no such file or directory, ${syscall}${about}: no name leads to this object`, {
-      errno: -constants.errno.ENOENT,
-      syscall,
-      path: label === '' ? undefined : label,
-    });
+    throw new IpcError(
+      'ENOENT',
+      `ENOENT: no such file or directory, ${syscall}${about}: no name leads to this object`,
+      {
+        errno: -constants.errno.ENOENT,
+        syscall,
+        path: label === '' ? undefined : label,
+      },
+    );
   }
 
   protected override release(): void {
@@ -165,6 +181,15 @@ export function checkSeals(seals: unknown, name: string): number {
   return seals.reduce((mask: number, seal) => mask | sealBit(checkOneOf(seal, name, known)), 0);
 }
 
+/** Takes back what a failed call has done; how that goes must not hide why it failed. */
+export function undo(takeBack: () => void): void {
+  try {
+    takeBack();
+  } catch {
+    // Somebody else was faster.
+  }
+}
+
 /** `build` takes over `file`; when it throws, `file` is closed. */
 export function withFile<T>(file: NativeFile, build: (file: NativeFile) => T): T {
   try {
@@ -176,7 +201,7 @@ export function withFile<T>(file: NativeFile, build: (file: NativeFile) => T): T
 }
 
 // More often than any race lasts: a dangling symbolic link is missing to `open` and there to `create`, for ever.
-const openOrCreateTries = 1000;
+const openOrCreateTries = 100;
 
 /** `openOrCreate` without a race: never `O_CREAT` alone, which `fs.protected_regular` may refuse. */
 export function openOrCreate<T>(open: () => T, create: () => T): T {

@@ -5,8 +5,15 @@
 import { checkPath, illegalConstructor } from '../internal/arguments.js';
 import { type NativeFile, native } from '../internal/native.js';
 import { explained } from '../internal/system-error.js';
-import { FileMemory, type FileMemorySettings, openOrCreate, withFile } from './file-memory.js';
-import { type CreateOptions, checkCreate, checkOpen, type MemoryStat, type OpenOptions, toMemoryStat } from './options.js';
+import { FileMemory, type FileMemorySettings, openOrCreate, undo, withFile } from './file-memory.js';
+import {
+  type CreateOptions,
+  checkCreate,
+  checkOpen,
+  type MemoryStat,
+  type OpenOptions,
+  toMemoryStat,
+} from './options.js';
 import { spaceHint } from './space.js';
 
 const construct = Symbol('construct');
@@ -27,14 +34,20 @@ export class MappedFile<Shared extends boolean = false> extends FileMemory<Share
    * @throws `EEXIST`; `ENOENT` where the folder is missing; `ENOSPC` with the file system's size; `EROFS`; `EACCES`;
    *   `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    */
-  static create<Shared extends boolean = false>(path: string | URL, options: CreateOptions<Shared>): MappedFile<Shared> {
+  static create<Shared extends boolean = false>(
+    path: string | URL,
+    options: CreateOptions<Shared>,
+  ): MappedFile<Shared> {
     const checked = checkPath(path);
     const { size, reserve, shared, access } = checkCreate(options);
-    const file = explained(() => native.mappedFileCreate(checked, size, reserve, ...access), spaceHint(checked));
+    const file = explained(
+      () => native.mappedFileCreate(checked, size, reserve, ...access),
+      spaceHint(checked),
+    );
     try {
       return mapped(file, checked, shared, true);
     } catch (error) {
-      native.mappedFileUnlink(checked);
+      undo(() => native.mappedFileUnlink(checked));
       throw error;
     }
   }
@@ -43,7 +56,10 @@ export class MappedFile<Shared extends boolean = false> extends FileMemory<Share
    * Maps an existing file at its present size. Throws `ENOENT`, `EACCES`, `ENODEV` (a folder: `EISDIR`) for what is no
    * regular file.
    */
-  static open<Shared extends boolean = false>(path: string | URL, options?: OpenOptions<Shared>): MappedFile<Shared> {
+  static open<Shared extends boolean = false>(
+    path: string | URL,
+    options?: OpenOptions<Shared>,
+  ): MappedFile<Shared> {
     const checked = checkPath(path);
     const { readOnly, shared } = checkOpen(options);
     return mapped(native.mappedFileOpen(checked, readOnly), checked, shared, false);
@@ -90,5 +106,8 @@ export class MappedFile<Shared extends boolean = false> extends FileMemory<Share
 }
 
 function mapped<Shared extends boolean>(file: NativeFile, path: string, shared: Shared, created: boolean) {
-  return withFile(file, () => new MappedFile<Shared>(construct, file, { label: path, path, shared, created }));
+  return withFile(
+    file,
+    () => new MappedFile<Shared>(construct, file, { label: path, path, shared, created }),
+  );
 }

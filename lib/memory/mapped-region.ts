@@ -158,7 +158,8 @@ export abstract class MappedRegion<Shared extends boolean = false> {
    */
   refresh(): void {
     this.checkUsable();
-    if (this.#mapping !== undefined && this.readOnly) native.mappingRefresh(this.#mapping, this.#settings.label);
+    if (this.#mapping !== undefined && this.readOnly)
+      native.mappingRefresh(this.#mapping, this.#settings.label);
   }
 
   /** Closes it; again is allowed and does nothing. Views that are still held read zeros from now on. */
@@ -173,7 +174,11 @@ export abstract class MappedRegion<Shared extends boolean = false> {
     this.close();
   }
 
-  [Symbol.for('nodejs.util.inspect.custom')](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
+  [Symbol.for('nodejs.util.inspect.custom')](
+    _depth: number,
+    options: object,
+    inspect: (value: unknown, options: object) => string,
+  ): string {
     return `${this.constructor.name} ${inspect(this.describe(), options)}`;
   }
 
@@ -255,7 +260,10 @@ export abstract class MappedRegion<Shared extends boolean = false> {
     const { offset = 0, length } = checkOptions(range);
     const start = checkInteger(offset, 'options.offset', 0, this.#size);
     const left = this.#size - start;
-    return { offset: start, length: length === undefined ? left : checkInteger(length, 'options.length', 0, left) };
+    return {
+      offset: start,
+      length: length === undefined ? left : checkInteger(length, 'options.length', 0, left),
+    };
   }
 
   #onRange(
@@ -264,7 +272,13 @@ export abstract class MappedRegion<Shared extends boolean = false> {
     call: (mapping: NativeMapping, offset: number, length: number) => void,
   ): void {
     const { offset, length } = this.#checkRange(range, writes);
-    if (this.#mapping !== undefined && length > 0) call(this.#mapping, offset, length);
+    if (this.#mapping === undefined || length === 0) return;
+    try {
+      call(this.#mapping, offset, length);
+    } catch (error) {
+      this.checkUsable(); // the call may have found that the object was truncated
+      throw error;
+    }
   }
 }
 
@@ -273,8 +287,12 @@ function newBuffer(mapping: NativeMapping, shared: boolean): ArrayBufferLike {
     return native.mappingBuffer(mapping, shared);
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== 'ENOTSUP') throw cause;
-    throw new IpcError('ERR_INTERPROC_UNSUPPORTED', 'This runtime allows no buffers over memory that is not its own', {
-      cause,
-    });
+    throw new IpcError(
+      'ERR_INTERPROC_UNSUPPORTED',
+      'This runtime allows no buffers over memory that is not its own',
+      {
+        cause,
+      },
+    );
   }
 }

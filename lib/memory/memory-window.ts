@@ -3,6 +3,8 @@
  * buffers end there. A window maps for itself: it outlives the `close()` of what it came from, and
  * has its own.
  */
+
+import { illegalConstructor } from '../internal/arguments.js';
 import { type NativeFile, native } from '../internal/native.js';
 import { MappedRegion, type RegionSettings } from './mapped-region.js';
 
@@ -14,11 +16,21 @@ export interface WindowOptions {
   length?: number;
 }
 
+/** What `map()` has and others have not. */
+export const constructWindow = Symbol('construct');
+
 export class MemoryWindow<Shared extends boolean = false> extends MappedRegion<Shared> {
   readonly #offset: number;
 
   /** @internal Use `map()` of the object. */
-  constructor(file: NativeFile, offset: number, length: number, settings: RegionSettings) {
+  constructor(
+    token: symbol,
+    file: NativeFile,
+    range: { offset: number; length: number },
+    settings: RegionSettings,
+  ) {
+    if (token !== constructWindow) throw illegalConstructor('MemoryWindow');
+    const { offset, length } = range;
     super(length === 0 ? undefined : native.mapFile(file, offset, length, settings.label), settings);
     this.#offset = offset;
   }

@@ -15,8 +15,23 @@ import {
 } from '../internal/arguments.js';
 import { type NativeFile, native } from '../internal/native.js';
 import { explained } from '../internal/system-error.js';
-import { checkSeals, FileMemory, type FileMemorySettings, openOrCreate, type Seal, withFile } from './file-memory.js';
-import { type CreateOptions, checkCreate, checkOpen, type MemoryStat, type OpenOptions, toMemoryStat } from './options.js';
+import {
+  checkSeals,
+  FileMemory,
+  type FileMemorySettings,
+  openOrCreate,
+  type Seal,
+  undo,
+  withFile,
+} from './file-memory.js';
+import {
+  type CreateOptions,
+  checkCreate,
+  checkOpen,
+  type MemoryStat,
+  type OpenOptions,
+  toMemoryStat,
+} from './options.js';
 import { spaceHint } from './space.js';
 
 export interface SharedMemoryAnonymousOptions<Shared extends boolean = boolean>
@@ -67,7 +82,7 @@ export class SharedMemory<Shared extends boolean = false> extends FileMemory<Sha
     try {
       return named(file, checked, shared, true);
     } catch (error) {
-      native.posixShmUnlink(checked);
+      undo(() => native.posixShmUnlink(checked));
       throw error;
     }
   }
@@ -118,8 +133,13 @@ export class SharedMemory<Shared extends boolean = false> extends FileMemory<Sha
     const file = native.memfdCreate(checkLabel(label), size, reserve, ...access);
     return withFile(file, () => {
       const memory = unnamed(file, shared, true);
-      // After the mapping, so that it is writable whatever the seals say of later ones.
-      if (seals !== 0) native.fileAddSeals(file, seals, '');
+      try {
+        // After the mapping, so that it is writable whatever the seals say of later ones.
+        if (seals !== 0) native.fileAddSeals(file, seals, '');
+      } catch (error) {
+        memory.close();
+        throw error;
+      }
       return memory;
     });
   }
@@ -201,7 +221,11 @@ function checkName(name: unknown, syscall: string): string {
 function checkLabel(label: unknown): string {
   const text = checkString(label, 'options.label');
   if (text.includes('\0') || Buffer.byteLength(text) > longestLabel) {
-    throw invalidValue('options.label', `must be without null bytes and have at most ${longestLabel} bytes`, label);
+    throw invalidValue(
+      'options.label',
+      `must be without null bytes and have at most ${longestLabel} bytes`,
+      label,
+    );
   }
   return text;
 }

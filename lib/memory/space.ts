@@ -10,6 +10,8 @@ export function spaceHint(path: string): (error: IpcError) => string | undefined
   return ({ code }) => {
     if ((code !== 'ENOSPC' && code !== 'EDQUOT') || path === '') return undefined;
     const directory = dirname(path);
+    const files = filesOf(directory);
+    if (files !== undefined) return files;
     const cure =
       directory === shmDirectory
         ? 'raise it with `mount -o remount,size=2g /dev/shm`, --shm-size=2g in Docker, shm_size: in Compose, an emptyDir ' +
@@ -17,6 +19,17 @@ export function spaceHint(path: string): (error: IpcError) => string | undefined
         : 'make room there';
     return `${sizeOf(directory)}; ${cure}`;
   };
+}
+
+/** Set where no further file fits, whatever its size. */
+function filesOf(directory: string): string | undefined {
+  try {
+    const { files, ffree } = statfsSync(directory);
+    if (files === 0 || ffree > 0) return undefined;
+    return `${directory} holds ${files} files, 0 of them free; raise it with \`mount -o remount,nr_inodes=…\` (tmpfs), or remove some`;
+  } catch {
+    return undefined;
+  }
 }
 
 function sizeOf(directory: string): string {

@@ -5,10 +5,17 @@
 import type { IpcError } from '../errors.js';
 import { checkInteger, checkOptions, illegalConstructor, invalidValue } from '../internal/arguments.js';
 import { type NativeSysvShmStat, native } from '../internal/native.js';
-import { openOrCreate } from './file-memory.js';
+import { openOrCreate, undo } from './file-memory.js';
 import type { Key } from './ftok.js';
 import { MappedRegion } from './mapped-region.js';
-import { type AccessOptions, checkAccess, checkOpen, checkShared, checkSize, type OpenOptions } from './options.js';
+import {
+  type AccessOptions,
+  checkAccess,
+  checkOpen,
+  checkShared,
+  checkSize,
+  type OpenOptions,
+} from './options.js';
 
 export interface SysvSharedMemoryCreateOptions<Shared extends boolean = boolean> extends AccessOptions {
   /** Bytes; at least 1, at most `kernel.shmmax`. */
@@ -87,9 +94,13 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
     try {
       const [, uid, gid] = access;
       if (uid !== undefined || gid !== undefined) native.sysvShmSet(id, undefined, uid, gid);
-      return new SysvSharedMemory<Shared>(construct, { id, key: checked, created: true }, { readOnly: false, shared });
+      return new SysvSharedMemory<Shared>(
+        construct,
+        { id, key: checked, created: true },
+        { readOnly: false, shared },
+      );
     } catch (error) {
-      native.sysvShmRemove(id);
+      undo(() => native.sysvShmRemove(id));
       throw error;
     }
   }
@@ -108,10 +119,14 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
     for (;;) {
       const id = native.sysvShmGet(checked, 0, false, 0, undefined, undefined);
       try {
-        return new SysvSharedMemory<Shared>(construct, { id, key: checked, created: false }, { readOnly, shared });
+        return new SysvSharedMemory<Shared>(
+          construct,
+          { id, key: checked, created: false },
+          { readOnly, shared },
+        );
       } catch (error) {
         // Removed since the line above: the key leads nowhere now, or to a new segment.
-        if (!['EIDRM', 'EINVAL'].includes((error as IpcError).code)) throw error;
+        if (!isGone(error)) throw error;
       }
     }
   }
@@ -124,15 +139,28 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
     key: number,
     options: SysvSharedMemoryCreateOptions<Shared>,
   ): SysvSharedMemory<Shared> {
-    const sharedArrayBuffer = checkShared<Shared>(checkOptions(options, true));
+    const given = checkOptions(options, true);
+    checkSize(given.size);
+    checkAccess(given);
+    const sharedArrayBuffer = checkShared<Shared>(given);
     return openOrCreate(
       () => SysvSharedMemory.open<Shared>(key, { sharedArrayBuffer }),
-      () => SysvSharedMemory.create(checkPublicKey(key), options),
+      () => {
+        try {
+          return SysvSharedMemory.create(checkPublicKey(key), options);
+        } catch (error) {
+          if (isGone(error)) return SysvSharedMemory.openOrCreate<Shared>(key, options); // removed before we attached
+          throw error;
+        }
+      },
     );
   }
 
   /** Attaches a segment by its id: the way to a private one. Throws `EINVAL` where there is none, `EACCES`, `EIDRM`. */
-  static fromId<Shared extends boolean = false>(id: number, options?: OpenOptions<Shared>): SysvSharedMemory<Shared> {
+  static fromId<Shared extends boolean = false>(
+    id: number,
+    options?: OpenOptions<Shared>,
+  ): SysvSharedMemory<Shared> {
     const checked = checkInteger(id, 'id', 0, maxId);
     const { readOnly, shared } = checkOpen(options);
     const { key } = native.sysvShmStat(checked);
@@ -211,6 +239,12 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
   }
 }
 
+/** What a call with the id of a segment says that somebody has removed meanwhile. */
+function isGone(error: unknown): boolean {
+  const { code, syscall } = error as IpcError;
+  return (code === 'EIDRM' || code === 'EINVAL') && (syscall === 'shmat' || syscall === 'shmctl');
+}
+
 /** Signed, as C has it; `ipcs` shows the same bits unsigned. */
 function checkKey(key: unknown): Key {
   if (key === null) return null;
@@ -221,7 +255,8 @@ function checkKey(key: unknown): Key {
 
 function checkPublicKey(key: unknown): number {
   const checked = checkKey(key);
-  if (checked === null) throw invalidValue('key', 'must not be null here: fromId() opens a private segment', key);
+  if (checked === null)
+    throw invalidValue('key', 'must not be null here: fromId() opens a private segment', key);
   return checked;
 }
 

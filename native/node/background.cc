@@ -17,8 +17,8 @@ struct Task : os::RefCounted<Task> {
   os::Result<void> result;
   napi_deferred deferred = nullptr;
 
-  // Node deletes a threadsafe function with its env, whoever still means to call it: under this lock
-  // the thread learns whether it is there yet.
+  // Node deletes a threadsafe function with its env, whoever still means to call it: under this
+  // lock the thread learns whether it is there yet.
   std::mutex mutex;
   napi_threadsafe_function settle = nullptr;  // null once it is gone
 };
@@ -70,8 +70,7 @@ Napi::Value RunInBackground(Napi::Env env, std::function<os::Result<void>()> wor
   const napi_value name = Napi::String::New(env, "interproc");
   os::Ref<Task> for_function = task;
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, for_function.get(),
-                                      ForgetFunction, nullptr, Settle,
-                                      &task->settle) != napi_ok) {
+                                      ForgetFunction, nullptr, Settle, &task->settle) != napi_ok) {
     return Fail(env, {ENOMEM, "pthread_create"}, task->path);
   }
   for_function.Leak();

@@ -24,7 +24,22 @@ CreateShared FindCreateShared() {
 // May run late, on any thread and without an env: it lets go of the mapping and touches no JS.
 void LetGo(void*, void* hint) { static_cast<os::Mapping*>(hint)->Release(); }
 
-void LetGoWithEnv(napi_env, void* data, void* hint) { LetGo(data, hint); }
+// Whether the env is being torn down: that is looked at before the missing script is.
+bool Ending(napi_env env) {
+  napi_value ignored;
+  return napi_run_script(env, nullptr, &ignored) != napi_invalid_arg;
+}
+
+// Node runs the finalizers of an env's ArrayBuffers when the env ends, also of those whose memory
+// `transfer()` has carried to another thread, which may be using it: then it reads zeros from now
+// on, and its addresses are never given back.
+void LetGoWithEnv(napi_env env, void* data, void* hint) {
+  if (Ending(env)) {
+    static_cast<os::Mapping*>(hint)->Close();
+  } else {
+    LetGo(data, hint);
+  }
+}
 
 }  // namespace
 

@@ -19,11 +19,18 @@ class Handle {
   using Object = typename Kind::Object;
 
   static Napi::Value New(Napi::Env env, os::Ref<Object> object) {
-    auto external = Napi::External<os::Ref<Object>>::New(
-        env, new os::Ref<Object>(std::move(object)),
-        [](Napi::BasicEnv, os::Ref<Object>* ref) { delete ref; });
-    external.TypeTag(&Kind::kTag);
-    return external;
+    auto* ref = new os::Ref<Object>(std::move(object));
+    const auto drop = [](napi_env, void* data, void*) {
+      delete static_cast<os::Ref<Object>*>(data);
+    };
+    napi_value external;
+    // Fails where a worker is being terminated; node-addon-api would end the process for that.
+    if (napi_create_external(env, ref, drop, nullptr, &external) != napi_ok) {
+      delete ref;
+      return env.Undefined();
+    }
+    (void)napi_type_tag_object(env, external, &Kind::kTag);
+    return Napi::Value(env, external);
   }
 
   // The reference that the handle at `index` holds; empty if it was dropped. Null, and args.ok()

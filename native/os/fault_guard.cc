@@ -2,7 +2,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <ucontext.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -12,33 +12,62 @@
 
 #include "os/memory_file.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
 namespace interproc::os {
 
-// Read by the handler while other threads change other entries. `end` is the guard of the entry: it
-// is stored last (release) when an entry is filled and zeroed first when it is emptied, and the
-// handler loads it first (acquire), so that it never sees a half-filled entry.
+// Read by the handler while other threads fill and empty entries, also the very one: a sequence
+// lock. `generation` is odd while an entry is free or changing; the handler copies the fields
+// between two loads of the same even number, and works on the copy alone.
 struct GuardEntry {
+  std::atomic<uint64_t> generation{1};
   std::atomic<uintptr_t> begin{0};
   std::atomic<uintptr_t> end{0};
   std::atomic<size_t> page_size{0};
   std::atomic<int> fd{-1};
   std::atomic<uint64_t> offset{0};
-  std::atomic<bool> copy_on_store{false};
+  std::atomic<GuardedRange::Stores> stores{GuardedRange::Stores::kShared};
   std::atomic<bool> copying{false};
-  std::atomic<uint32_t> fault{0};
-  GuardEntry* next = nullptr;       // set once, before the entry is published
+  std::atomic<uint64_t> fault{
+      0};                      // generation and Fault, so that it never tells of the next tenant
+  GuardEntry* next = nullptr;  // set once, before the entry is published
   GuardEntry* next_free = nullptr;  // under the mutex
 };
 
 namespace {
 
+using Stores = GuardedRange::Stores;
+
+// What of an entry the handler works with.
+struct Range {
+  GuardEntry* entry;
+  uint64_t generation;
+  uintptr_t begin;
+  uintptr_t end;
+  size_t page_size;
+  int fd;
+  uint64_t offset;
+  Stores stores;
+
+  uintptr_t PageOf(uintptr_t address) const {
+    return begin + (address - begin) / page_size * page_size;
+  }
+};
+
+// Whose place ours took: another copy of this library, and of all others the first and the latest,
+// which may itself have taken our place before and hand on to us. Never freed: a thread may be
+// about to call one.
 struct SignalChain {
   int signal;
-  // The handler in place when ours came first, and the one in place when it came last. Both are
-  // never freed: a thread may be about to call one.
+  std::atomic<const struct sigaction*> sibling{nullptr};
   std::atomic<const struct sigaction*> first{nullptr};
   std::atomic<const struct sigaction*> latest{nullptr};
 };
+
+constexpr int kFaultBits = 2;
 
 std::mutex registry_mutex;
 GuardEntry* free_entries = nullptr;             // under registry_mutex
@@ -48,18 +77,41 @@ SignalChain bus_chain{SIGBUS};
 SignalChain segv_chain{SIGSEGV};
 
 // How often a fault was handed on stands in its own siginfo, in a field that the kernel leaves
-// zero: copies of this library, and others that chain, may each think that the other was there
-// first. A count kept by the thread would go wrong where a handler leaves by siglongjmp.
+// zero: whoever it is handed to may think that we were there first. A count kept by the thread
+// would go wrong where a handler leaves by siglongjmp.
+//
+//   31         8 7        4 3       0
+//   +-----------+----------+---------+
+//   | kHandedOn | to others| to copies|
+//   +-----------+----------+---------+
 constexpr int kHandedOn = 0x49500000;
-constexpr int kHandedOnMost = 16;
+constexpr int kToCopiesMost = 4;
+constexpr int kToOthersMost = 15;
 
-GuardEntry* FindEntry(uintptr_t address) {
+bool FindRange(uintptr_t address, Range* range) {
   for (GuardEntry* entry = all_entries.load(std::memory_order_acquire); entry != nullptr;
        entry = entry->next) {
-    const uintptr_t end = entry->end.load(std::memory_order_acquire);
-    if (address < end && address >= entry->begin.load(std::memory_order_relaxed)) return entry;
+    // Pairs with the release in RegisterRange.
+    const uint64_t generation = entry->generation.load(std::memory_order_acquire);
+    if (generation % 2 != 0) continue;
+    range->entry = entry;
+    range->generation = generation;
+    range->begin = entry->begin.load(std::memory_order_relaxed);
+    range->end = entry->end.load(std::memory_order_relaxed);
+    range->page_size = entry->page_size.load(std::memory_order_relaxed);
+    range->fd = entry->fd.load(std::memory_order_relaxed);
+    range->offset = entry->offset.load(std::memory_order_relaxed);
+    range->stores = entry->stores.load(std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the fence in UnregisterRange
+    if (entry->generation.load(std::memory_order_relaxed) != generation) continue;
+    if (address >= range->begin && address < range->end) return true;
   }
-  return nullptr;
+  return false;
+}
+
+void Mark(GuardEntry* entry, uint64_t generation, Fault fault) {
+  entry->fault.store(generation << kFaultBits | static_cast<uint64_t>(fault),
+                     std::memory_order_relaxed);
 }
 
 bool CoverWithZeros(uintptr_t begin, size_t length) {
@@ -67,94 +119,151 @@ bool CoverWithZeros(uintptr_t begin, size_t length) {
               MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
-bool FillHole(GuardEntry* entry, uintptr_t address) {
-  const uintptr_t begin = entry->begin.load(std::memory_order_relaxed);
-  const uintptr_t end = entry->end.load(std::memory_order_relaxed);
-  const size_t page_size = entry->page_size.load(std::memory_order_relaxed);
-  const uintptr_t page = begin + (address - begin) / page_size * page_size;
-  const uint64_t page_offset = entry->offset.load(std::memory_order_relaxed) + (page - begin);
-  const Result<FileStatus> status = StatusOf(entry->fd.load(std::memory_order_relaxed));
-  const bool truncated = status.ok() && page_offset >= status.value().size;
-  entry->fault.store(static_cast<uint32_t>(truncated ? Fault::kTruncated : Fault::kUnbacked),
-                     std::memory_order_relaxed);
-  // All behind the new end is gone at once. A page that can't be had says nothing about the next,
-  // unless so many are missing that the process may have no more mappings.
-  if (truncated) return CoverWithZeros(page, end - page);
-  return CoverWithZeros(page, page_size) || CoverWithZeros(begin, end - begin);
+// Whether the page can be had after all. Linux < 5.14 can't tell, and says no.
+bool Populate(uintptr_t page, size_t page_size, int advice) {
+  return madvise(reinterpret_cast<void*>(page), page_size, advice) == 0;
 }
 
-// REQUIRES that no other thread copies a page of this entry. A reader on another thread sees the
-// page or its copy, never a gap: mremap swaps them under the lock that page faults take.
-bool CopyPage(GuardEntry* entry, uintptr_t address) {
-  const size_t page_size = entry->page_size.load(std::memory_order_relaxed);
-  const uintptr_t begin = entry->begin.load(std::memory_order_relaxed);
-  void* const page = reinterpret_cast<void*>(begin + (address - begin) / page_size * page_size);
-  // Nothing to a page that another thread has copied since, and refused for one of the segment.
-  if (mprotect(page, page_size, PROT_READ | PROT_WRITE) == 0) return true;
-  void* const copy =
-      mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (copy == MAP_FAILED) return false;
-  std::memcpy(copy, page, page_size);
-  if (mremap(copy, page_size, page_size, MREMAP_MAYMOVE | MREMAP_FIXED, page) != MAP_FAILED) {
-    return true;
+bool FillHole(const Range& range, uintptr_t address) {
+  const uintptr_t page = range.PageOf(address);
+  const Result<FileStatus> status = StatusOf(range.fd);
+  if (status.ok() && range.offset + (page - range.begin) >= status.value().size) {
+    // All behind the new end is gone at once.
+    Mark(range.entry, range.generation, Fault::kTruncated);
+    return CoverWithZeros(page, range.end - page);
   }
-  munmap(copy, page_size);
-  return false;
+  // It may be back by now: truncated and grown again. For a shared page ask as a store would: a
+  // full file system may still let it be read, and the store would fault for ever.
+  const int advice = range.stores == Stores::kShared ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  if (Populate(page, range.page_size, advice)) return true;
+  // A page that can't be had says nothing about the next, unless so many are missing that the
+  // process may have no more mappings.
+  Mark(range.entry, range.generation, Fault::kUnbacked);
+  return CoverWithZeros(page, range.page_size) ||
+         CoverWithZeros(range.begin, range.end - range.begin);
+}
+
+// REQUIRES that no other thread copies a page of this range. A reader on another thread sees the
+// page or its copy, never a gap: mremap swaps them under the lock that page faults take.
+bool CopyPage(const Range& range, uintptr_t address) {
+  void* const page = reinterpret_cast<void*>(range.PageOf(address));
+  // Nothing to a page that another thread has copied since, and refused for one of the object.
+  if (mprotect(page, range.page_size, PROT_READ | PROT_WRITE) == 0) return true;
+  void* const copy =
+      mmap(nullptr, range.page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy != MAP_FAILED) {
+    std::memcpy(copy, page, range.page_size);
+    if (mremap(copy, range.page_size, range.page_size, MREMAP_MAYMOVE | MREMAP_FIXED, page) !=
+        MAP_FAILED) {
+      return true;
+    }
+    munmap(copy, range.page_size);
+  }
+  // The process may have no more mappings: let go of the object rather than die.
+  Mark(range.entry, range.generation, Fault::kUnbacked);
+  return CoverWithZeros(range.begin, range.end - range.begin);
 }
 
 // Two threads may fault on one page at once: a second copy would lose what the first one stored in
 // its own. Whoever comes second goes back, and faults again until the copy is there.
-bool CopyPageOnce(GuardEntry* entry, uintptr_t address) {
-  if (entry->copying.exchange(true, std::memory_order_acquire)) return true;
-  const bool copied = CopyPage(entry, address);
-  entry->copying.store(false, std::memory_order_release);  // pairs with the exchange
+bool CopyPageOnce(const Range& range, uintptr_t address) {
+  std::atomic<bool>& copying = range.entry->copying;
+  if (copying.exchange(true, std::memory_order_acquire)) return true;
+  const bool copied = CopyPage(range, address);
+  copying.store(false, std::memory_order_release);  // pairs with the exchange
   return copied;
 }
 
-void HandOn(SignalChain* chain, int signal, siginfo_t* info, void* context) {
-  const bool again = (info->si_errno & ~0xff) == kHandedOn;
-  const int depth = again ? info->si_errno & 0xff : 0;
-  // The first time to whoever came last; when that one hands it back, to those who were there
-  // before us, and so on to the very first.
-  const struct sigaction* action = depth == 0 ? chain->latest.load(std::memory_order_acquire)
-                                              : chain->first.load(std::memory_order_acquire);
-  const bool usable = action != nullptr && depth < kHandedOnMost;
-  info->si_errno = kHandedOn | (depth + 1);
-  if (usable && (action->sa_flags & SA_SIGINFO) != 0) {
-    action->sa_sigaction(signal, info, context);
-    return;
-  }
-  if (usable && action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN) {
-    action->sa_handler(signal);
-    return;
-  }
-  if (usable && action->sa_handler == SIG_IGN && info->si_code <= 0) return;  // sent by kill(2)
-  // The default: the faulting instruction runs again and ends the process with the right signal.
+// A fault in no range of ours may have been one a moment ago, in a range that another thread has
+// closed since: then the page is there now.
+bool IsOver(uintptr_t address) {
+  const size_t page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return Populate(address / page_size * page_size, page_size, MADV_POPULATE_WRITE);
+}
+
+void Default(int signal, const siginfo_t* info) {
   struct sigaction fallback;
   std::memset(&fallback, 0, sizeof(fallback));
   fallback.sa_handler = SIG_DFL;
   sigaction(signal, &fallback, nullptr);
+  // A fault comes again by itself when the instruction runs again; what was sent, by kill(2) say,
+  // has to be sent again.
   if (info->si_code <= 0) raise(signal);
+}
+
+bool IsHandler(const struct sigaction* action) {
+  return action != nullptr && action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+}
+
+// First to the other copy, whose range it may be; then to the handler that came last, and when that
+// one hands it back, to the one that was there before all of us.
+void HandOn(SignalChain* chain, int signal, siginfo_t* info, void* context) {
+  const bool again = (info->si_errno & ~0xff) == kHandedOn;
+  int to_copies = again ? info->si_errno & 0xf : 0;
+  int to_others = again ? info->si_errno >> 4 & 0xf : 0;
+  const struct sigaction* sibling = chain->sibling.load(std::memory_order_acquire);
+  const struct sigaction* next =
+      (to_others == 0 ? chain->latest : chain->first).load(std::memory_order_acquire);
+  // A copy that knows nobody else hands back to the one that may.
+  if (sibling != nullptr && to_others == 0 && to_copies < kToCopiesMost &&
+      (to_copies == 0 || !IsHandler(next))) {
+    next = sibling;
+    ++to_copies;
+  } else if (to_others < kToOthersMost) {
+    ++to_others;
+  } else {
+    next = nullptr;
+  }
+  info->si_errno = kHandedOn | to_others << 4 | to_copies;
+  if (!IsHandler(next)) {
+    const bool ignored = next != nullptr && next->sa_handler == SIG_IGN && info->si_code <= 0;
+    if (!ignored) Default(signal, info);  // a fault can't be ignored
+  } else if ((next->sa_flags & SA_SIGINFO) != 0) {
+    next->sa_sigaction(signal, info, context);
+  } else {
+    next->sa_handler(signal);
+  }
 }
 
 void OnBus(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  Range range;
   // BUS_ADRERR alone is a missing page; a broken memory module (BUS_MCEERR_*) is nothing to mend.
-  GuardEntry* entry = info->si_code == BUS_ADRERR ? FindEntry(address) : nullptr;
-  if (entry == nullptr || !FillHole(entry, address)) HandOn(&bus_chain, signal, info, context);
+  const bool handled = info->si_code == BUS_ADRERR &&
+                       (FindRange(address, &range) ? FillHole(range, address) : IsOver(address));
+  if (!handled) HandOn(&bus_chain, signal, info, context);
   errno = saved_errno;
 }
 
 void OnSegv(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
-  GuardEntry* entry = info->si_code == SEGV_ACCERR ? FindEntry(address) : nullptr;
-  if (entry == nullptr || !entry->copy_on_store.load(std::memory_order_relaxed) ||
-      !CopyPageOnce(entry, address)) {
-    HandOn(&segv_chain, signal, info, context);
-  }
+  Range range;
+  const bool handled = info->si_code == SEGV_ACCERR &&
+                       (FindRange(address, &range)
+                            ? range.stores == Stores::kProtected && CopyPageOnce(range, address)
+                            : IsOver(address));
+  if (!handled) HandOn(&segv_chain, signal, info, context);
   errno = saved_errno;
+}
+
+// What our handlers block while they run tells them from all others: nobody else asks for just
+// these.
+sigset_t SiblingMask() {
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (const int signal : {SIGURG, SIGWINCH, SIGPWR}) sigaddset(&mask, signal);
+  return mask;
+}
+
+bool IsSibling(const struct sigaction& action) {
+  if ((action.sa_flags & SA_SIGINFO) == 0) return false;
+  const sigset_t mask = SiblingMask();
+  for (int signal = 1; signal < SIGRTMIN; ++signal) {
+    if (sigismember(&mask, signal) != sigismember(&action.sa_mask, signal)) return false;
+  }
+  return true;
 }
 
 // REQUIRES registry_mutex.
@@ -162,15 +271,21 @@ void Install(SignalChain* chain, void (*handler)(int, siginfo_t*, void*)) {
   struct sigaction current;
   if (sigaction(chain->signal, nullptr, &current) != 0) return;
   if ((current.sa_flags & SA_SIGINFO) != 0 && current.sa_sigaction == handler) return;
-  const auto* previous = new (std::nothrow) struct sigaction(current);
-  if (previous == nullptr) return;
-  if (chain->first.load(std::memory_order_relaxed) == nullptr) {
-    chain->first.store(previous, std::memory_order_release);
+  auto& place = IsSibling(current) ? chain->sibling : chain->latest;
+  // Two copies take turns, for ever: each other handler is remembered once.
+  const struct sigaction* known = place.load(std::memory_order_relaxed);
+  if (known == nullptr || known->sa_sigaction != current.sa_sigaction) {
+    known = new (std::nothrow) struct sigaction(current);
+    if (known == nullptr) return;
+    place.store(known, std::memory_order_release);  // pairs with the acquire in HandOn
+    if (&place == &chain->latest && chain->first.load(std::memory_order_relaxed) == nullptr) {
+      chain->first.store(known, std::memory_order_release);  // likewise
+    }
   }
-  chain->latest.store(previous, std::memory_order_release);
   struct sigaction ours;
   std::memset(&ours, 0, sizeof(ours));
   ours.sa_sigaction = handler;
+  ours.sa_mask = SiblingMask();
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
   sigaction(chain->signal, &ours, nullptr);
 }
@@ -191,7 +306,7 @@ GuardEntry* TakeEntry() {
   auto* entry = new (std::nothrow) GuardEntry();
   if (entry == nullptr) return nullptr;
   entry->next = all_entries.load(std::memory_order_relaxed);
-  all_entries.store(entry, std::memory_order_release);  // pairs with the acquire in FindEntry
+  all_entries.store(entry, std::memory_order_release);  // pairs with the acquire in FindRange
   return entry;
 }
 
@@ -199,30 +314,39 @@ GuardEntry* TakeEntry() {
 
 GuardEntry* RegisterRange(const GuardedRange& range) {
   std::lock_guard<std::mutex> lock(registry_mutex);
-  guards_stores = guards_stores || range.copy_on_store;
+  guards_stores = guards_stores || range.stores == Stores::kProtected;
   InstallAll();
   GuardEntry* entry = TakeEntry();
   if (entry == nullptr) return nullptr;
   const uintptr_t begin = reinterpret_cast<uintptr_t>(range.address);
   entry->begin.store(begin, std::memory_order_relaxed);
+  entry->end.store(begin + range.length, std::memory_order_relaxed);
   entry->page_size.store(range.page_size, std::memory_order_relaxed);
   entry->fd.store(range.fd, std::memory_order_relaxed);
   entry->offset.store(range.offset, std::memory_order_relaxed);
-  entry->copy_on_store.store(range.copy_on_store, std::memory_order_relaxed);
-  entry->fault.store(0, std::memory_order_relaxed);
-  entry->end.store(begin + range.length, std::memory_order_release);  // pairs with FindEntry
+  entry->stores.store(range.stores, std::memory_order_relaxed);
+  entry->generation.fetch_add(1, std::memory_order_release);  // even: pairs with FindRange
   return entry;
 }
 
 void UnregisterRange(GuardEntry* entry) {
   std::lock_guard<std::mutex> lock(registry_mutex);
-  entry->end.store(0, std::memory_order_release);
+  entry->generation.fetch_add(1, std::memory_order_relaxed);  // odd
+  // Before any store of the next tenant; pairs with the fence in FindRange.
+  std::atomic_thread_fence(std::memory_order_release);
   entry->next_free = free_entries;
   free_entries = entry;
 }
 
+void ReportFault(GuardEntry* entry, Fault fault) {
+  Mark(entry, entry->generation.load(std::memory_order_relaxed), fault);
+}
+
 Fault FaultOf(const GuardEntry* entry) {
-  return static_cast<Fault>(entry->fault.load(std::memory_order_relaxed));
+  const uint64_t fault = entry->fault.load(std::memory_order_relaxed);
+  const uint64_t generation = entry->generation.load(std::memory_order_relaxed);
+  if (fault >> kFaultBits != generation) return Fault::kNone;
+  return static_cast<Fault>(fault & ((1 << kFaultBits) - 1));
 }
 
 void KeepHandlersInstalled() {

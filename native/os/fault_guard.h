@@ -23,12 +23,18 @@ enum class Fault : uint32_t {
 };
 
 struct GuardedRange {
+  enum class Stores {
+    kShared,     // stores reach the object
+    kPrivate,    // MAP_PRIVATE: the kernel gives a store its own copy of the page
+    kProtected,  // mapped PROT_READ: the guard gives a store its own copy of the page
+  };
+
   void* address = nullptr;
   size_t length = 0;  // whole pages
   size_t page_size = 0;
   int fd = -1;  // asked for the object's size; -1 where the object can't shrink
   uint64_t offset = 0;
-  bool copy_on_store = false;  // mapped PROT_READ: stores get a private copy of the page
+  Stores stores = Stores::kShared;
 };
 
 struct GuardEntry;
@@ -40,6 +46,8 @@ GuardEntry* RegisterRange(const GuardedRange& range);
 void UnregisterRange(GuardEntry* entry);
 
 Fault FaultOf(const GuardEntry* entry);
+// For a fault that a system call ran into: the kernel says so where a load would have died.
+void ReportFault(GuardEntry* entry, Fault fault);
 
 // Puts the handlers back where `process.on('SIGBUS')`, say, replaced them.
 void KeepHandlersInstalled();

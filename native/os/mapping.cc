@@ -3,8 +3,11 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <memory>
 #include <utility>
 
 #include "os/sysv_shm.h"
@@ -23,7 +26,31 @@ constexpr int kZeroPages = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
-size_t SystemPageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+using Stores = GuardedRange::Stores;
+
+// The least of the huge page sizes of any architecture, which the start of a huge page is a
+// multiple of (the smallest of arm64 is 64 KiB).
+constexpr uintptr_t kHugeAlignment = uintptr_t{64} << 10;
+
+// The unit in which the kernel has mapped what begins at `base`: a System V segment says nowhere
+// else that it is made of huge pages (SHM_HUGETLB).
+size_t PageSizeAt(const void* base) {
+  const size_t usual = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  if (reinterpret_cast<uintptr_t>(base) % kHugeAlignment != 0) return usual;
+  const std::unique_ptr<FILE, int (*)(FILE*)> smaps(fopen("/proc/self/smaps", "re"), fclose);
+  if (smaps == nullptr) return usual;
+  char line[512];
+  bool ours = false;
+  while (fgets(line, sizeof(line), smaps.get()) != nullptr) {
+    unsigned long begin, end, kibibytes;  // NOLINT(google-runtime-int): what scanf takes
+    if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+      ours = begin == reinterpret_cast<uintptr_t>(base);
+    } else if (ours && sscanf(line, "KernelPageSize: %lu kB", &kibibytes) == 1) {
+      return kibibytes << 10;
+    }
+  }
+  return usual;
+}
 
 }  // namespace
 
@@ -36,12 +63,26 @@ Result<Ref<Mapping>> Mapping::OfFile(const Ref<MemoryFile>& file, uint64_t offse
   mapping->offset_ = offset - mapping->lead_;
   mapping->length_ = length;
   mapping->mapped_length_ = RoundUp(mapping->lead_ + length, mapping->page_size_);
-  const int flags = file->read_only() ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
-  void* base = mmap(nullptr, mapping->mapped_length_, PROT_READ | PROT_WRITE, flags, file->fd(),
-                    static_cast<off_t>(mapping->offset_));
+  const auto map = [&](int protection, int flags) {
+    return mmap(nullptr, mapping->mapped_length_, protection, flags, file->fd(),
+                static_cast<off_t>(mapping->offset_));
+  };
+  void* base;
+  if (!file->read_only()) {
+    base = map(PROT_READ | PROT_WRITE, MAP_SHARED);
+  } else {
+    mapping->stores_ = Stores::kPrivate;
+    base = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE);
+    // With vm.overcommit_memory=2 the kernel counts every page that could be copied: let the guard
+    // copy those that are.
+    if (base == MAP_FAILED && errno == ENOMEM) {
+      mapping->stores_ = Stores::kProtected;
+      base = map(PROT_READ, MAP_SHARED);
+    }
+  }
   if (base == MAP_FAILED) return LastError("mmap");
   mapping->base_ = static_cast<char*>(base);
-  if (!mapping->Guard(mapping->offset_)) return Error{ENOMEM, "mmap"};
+  if (!mapping->Guard()) return Error{ENOMEM, "mmap"};
   return mapping;
 }
 
@@ -57,11 +98,12 @@ Result<Ref<Mapping>> Mapping::OfSysv(int id, bool read_only) {
   Ref<Mapping> mapping = Ref<Mapping>::Adopt(new Mapping());
   mapping->sysv_id_ = id;
   mapping->read_only_ = read_only;
+  mapping->stores_ = read_only ? Stores::kProtected : Stores::kShared;
   mapping->base_ = static_cast<char*>(base);
-  mapping->page_size_ = SystemPageSize();
+  mapping->page_size_ = PageSizeAt(base);
   mapping->length_ = status.value().size;
   mapping->mapped_length_ = RoundUp(mapping->length_, mapping->page_size_);
-  if (!mapping->Guard(0)) return Error{ENOMEM, "shmat"};
+  if (!mapping->Guard()) return Error{ENOMEM, "shmat"};
   return mapping;
 }
 
@@ -69,20 +111,21 @@ Result<Ref<Mapping>> Mapping::Again() const {
   return sysv_id_ >= 0 ? OfSysv(sysv_id_, read_only_) : OfFile(file_, offset_ + lead_, length_);
 }
 
-bool Mapping::Guard(uint64_t offset) {
+bool Mapping::Guard() {
   GuardedRange range;
   range.address = base_;
   range.length = mapped_length_;
   range.page_size = page_size_;
   range.fd = file_ ? file_->fd() : -1;
-  range.offset = offset;
-  range.copy_on_store = sysv_id_ >= 0 && read_only_;
+  range.offset = offset_;
+  range.stores = stores_;
   guard_ = RegisterRange(range);
   return guard_ != nullptr;
 }
 
 Mapping::~Mapping() {
   Close();
+  if (guard_ != nullptr) UnregisterRange(guard_);
   if (base_ != nullptr) munmap(base_, mapped_length_);
 }
 
@@ -90,17 +133,28 @@ Fault Mapping::fault() const { return closed() ? Fault::kNone : FaultOf(guard_);
 
 void Mapping::Close() {
   if (closed_.exchange(true)) return;
-  if (base_ != nullptr && exposed_) {
-    // Replaces the range in one step, so a thread that is inside it sees bytes or zeros, no gap. It
-    // fails only where the process may have no more mappings, or for huge pages that the length
-    // doesn't fill: then the range stays as it is, readable and writable, until the last view goes.
-    (void)mmap(base_, mapped_length_, PROT_READ | PROT_WRITE, MAP_FIXED | kZeroPages, -1, 0);
-  }
+  if (base_ != nullptr && exposed_) CoverWithZeros();
   if (twin_ != nullptr) munmap(twin_, mapped_length_);
   twin_ = nullptr;
-  if (guard_ != nullptr) UnregisterRange(guard_);
-  guard_ = nullptr;
+  if (guard_ != nullptr && stores_ != Stores::kProtected) {
+    UnregisterRange(std::exchange(guard_, nullptr));
+  }
   file_ = Ref<MemoryFile>();
+}
+
+// In one step, so that a thread which is inside the range sees bytes or zeros, no gap.
+void Mapping::CoverWithZeros() {
+  if (mmap(base_, mapped_length_, PROT_READ | PROT_WRITE, MAP_FIXED | kZeroPages, -1, 0) !=
+      MAP_FAILED) {
+    return;
+  }
+  // vm.overcommit_memory=2 counts writable pages, used or not. Zeros to be read cost nothing, and
+  // the guard gives a page of its own to each store.
+  if (mmap(base_, mapped_length_, PROT_READ, MAP_FIXED | kZeroPages, -1, 0) == MAP_FAILED) return;
+  if (guard_ != nullptr) UnregisterRange(guard_);
+  stores_ = Stores::kProtected;
+  file_ = Ref<MemoryFile>();
+  (void)Guard();
 }
 
 Mapping::Pages Mapping::PagesOf(char* base, size_t offset, size_t length) const {
@@ -120,6 +174,22 @@ Result<char*> Mapping::SharedBase() {
   return twin_;
 }
 
+// A page that can't be had is EFAULT to madvise, and to mlock ENOMEM, which RLIMIT_MEMLOCK is too.
+Error Mapping::AboutMissingPage(Error error, size_t end) const {
+  if (!file_ || (error.number != EFAULT && error.number != ENOMEM)) return error;
+  const Result<FileStatus> status = StatusOf(file_->fd());
+  if (!status.ok()) return error;
+  const uint64_t size = status.value().size;
+  if (RoundUp(offset_ + lead_ + end, page_size_) > RoundUp(size, page_size_)) {
+    ReportFault(guard_, Fault::kTruncated);
+    return Error{EFAULT, error.syscall};
+  }
+  struct statfs fs;
+  const bool full = fstatfs(file_->fd(), &fs) == 0 && fs.f_blocks != 0 && fs.f_bavail == 0;
+  if (full && status.value().allocated < size) return Error{ENOSPC, error.syscall};
+  return error;
+}
+
 Result<void> Mapping::Sync(size_t offset, size_t length) const {
   const Pages pages = PagesOf(base_, offset, length);
   if (RetryOnEintr([&] { return msync(pages.address, pages.length, MS_SYNC); }) != 0) {
@@ -134,8 +204,11 @@ Result<void> Mapping::Lock(size_t offset, size_t length, bool on_fault) {
   const Pages pages = PagesOf(base.value(), offset, length);
   // The raw call: glibc has mlock2 since 2.27, but other C libraries only later.
   const int flags = on_fault ? MLOCK_ONFAULT : 0;
-  if (syscall(SYS_mlock2, pages.address, pages.length, flags) != 0) return LastError("mlock");
-  return {};
+  if (syscall(SYS_mlock2, pages.address, pages.length, flags) == 0) return {};
+  const Error error = AboutMissingPage(LastError("mlock"), offset + length);
+  // Where pages were missing the rest stays locked.
+  if (error.number == ENOSPC || error.number == EFAULT) (void)munlock(pages.address, pages.length);
+  return error;
 }
 
 Result<void> Mapping::Unlock(size_t offset, size_t length) {
@@ -151,7 +224,7 @@ Result<void> Mapping::Advise(size_t offset, size_t length, int advice) {
   if (!base.ok()) return base.error();
   const Pages pages = PagesOf(base.value(), offset, length);
   if (RetryOnEintr([&] { return madvise(pages.address, pages.length, advice); }) != 0) {
-    return LastError("madvise");
+    return AboutMissingPage(LastError("madvise"), offset + length);
   }
   return {};
 }
@@ -164,6 +237,13 @@ Result<void> Mapping::Refresh() {
     return {};
   }
   if (!read_only_) return {};
+  if (stores_ == Stores::kProtected) {
+    if (mmap(base_, mapped_length_, PROT_READ, MAP_FIXED | MAP_SHARED, file_->fd(),
+             static_cast<off_t>(offset_)) == MAP_FAILED) {
+      return LastError("mmap");
+    }
+    return {};
+  }
   if (madvise(base_, mapped_length_, MADV_DONTNEED) != 0) return LastError("madvise");
   return {};
 }

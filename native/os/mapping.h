@@ -62,8 +62,12 @@ class Mapping : public RefCounted<Mapping> {
   };
 
   Mapping() = default;
-  bool Guard(uint64_t offset);
+  bool Guard();
+  // Maps [base_, base_ + mapped_length_) anew without a gap, as zeros that nobody else sees.
+  void CoverWithZeros();
   Pages PagesOf(char* base, size_t offset, size_t length) const;
+  // What an error of mlock or madvise on the bytes up to `end` was about, if about a missing page.
+  Error AboutMissingPage(Error error, size_t end) const;
   // Where locking and pre-faulting go: the range itself, or for a private one its read-only twin.
   Result<char*> SharedBase();
 
@@ -80,6 +84,7 @@ class Mapping : public RefCounted<Mapping> {
   size_t page_size_ = 0;
   uint64_t offset_ = 0;  // of base_ in the file
   GuardEntry* guard_ = nullptr;
+  GuardedRange::Stores stores_ = GuardedRange::Stores::kShared;
 };
 
 }  // namespace interproc::os

@@ -14,9 +14,10 @@ namespace interproc::os {
 Result<Ref<MemoryFile>> CreateMemfd(const std::string& label, const Access& access, uint64_t size,
                                     Pages pages) {
   const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  // Never executable: systems with vm.memfd_noexec=2 refuse anything else, and Linux before 6.3
-  // refuses this.
-  UniqueFd fd(memfd_create(label.c_str(), flags | MFD_NOEXEC_SEAL));
+  // Never executable, unless the mode says so: systems with vm.memfd_noexec=2 refuse anything else,
+  // Linux < 6.3 refuses this.
+  const unsigned never_executable = (access.mode & 0111) == 0 ? MFD_NOEXEC_SEAL : 0;
+  UniqueFd fd(memfd_create(label.c_str(), flags | never_executable));
   if (!fd.valid() && errno == EINVAL) fd.Reset(memfd_create(label.c_str(), flags));
   if (!fd.valid()) return LastError("memfd_create");
   Result<void> prepared = Prepare(fd.get(), access, size, pages);

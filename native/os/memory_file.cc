@@ -21,6 +21,7 @@ namespace {
 
 // Below this an allocation can't hurt the machine, and looking first would cost more than it saves.
 constexpr uint64_t kLookBeforeReserving = uint64_t{64} << 20;
+constexpr unsigned kRenameNoReplace = 1;  // RENAME_NOREPLACE of <linux/fs.h>
 constexpr int kWriteSeals = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 constexpr uint64_t kReserveStep = uint64_t{32} << 20;
 
@@ -64,7 +65,7 @@ size_t PageSizeOf(int fd) {
 Result<void> CheckRoom(int fd, uint64_t bytes) {
   struct statfs fs;
   if (fstatfs(fd, &fs) != 0) return LastError("fstatfs");
-  const bool limited = fs.f_blocks != 0;
+  const bool limited = fs.f_blocks != 0 && fs.f_bsize != 0;
   if (limited && bytes / fs.f_bsize > fs.f_bavail) return Error{ENOSPC, "fallocate"};
   if (fs.f_type == TMPFS_MAGIC && bytes > AvailableMemory()) return Error{ENOMEM, "fallocate"};
   return {};
@@ -126,8 +127,8 @@ bool LinkAt(int fd, const std::string& path) {
 }
 
 // The kernel shows a file that was nameless once as deleted for ever, in /proc/PID/maps, lsof and
-// fuser. A descriptor opened by the name is shown by it, so take that, if it is the same file and its
-// mode lets us.
+// fuser. A descriptor opened by the name is shown by it, so take that, if it is the same file and
+// its mode lets us.
 UniqueFd ReopenByName(UniqueFd nameless, const std::string& path, int flags) {
   UniqueFd named(RetryOnEintr([&] { return open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK); }));
   if (!named.valid()) return nameless;
@@ -135,6 +136,35 @@ UniqueFd ReopenByName(UniqueFd nameless, const std::string& path, int flags) {
   const Result<FileStatus> there = StatusOf(named.get());
   return mine.ok() && there.ok() && SameFile(mine.value(), there.value()) ? std::move(named)
                                                                           : std::move(nameless);
+}
+
+// Gives `draft` the name `path`, if that is free.
+bool RenameExclusively(const std::string& draft, const std::string& path) {
+  if (syscall(SYS_renameat2, AT_FDCWD, draft.c_str(), AT_FDCWD, path.c_str(), kRenameNoReplace) ==
+      0) {
+    return true;
+  }
+  // File systems that can't rename so have links; after that the draft is one name of two.
+  return errno == EINVAL && link(draft.c_str(), path.c_str()) == 0 && unlink(draft.c_str()) == 0;
+}
+
+// For a file system without O_TMPFILE, or no /proc to link from: the file is made under another
+// name and gets its own when it is complete. A process that is killed before that leaves the other
+// name.
+Result<UniqueFd> CreateAndRename(const std::string& path, const Access& access, uint64_t size,
+                                 Pages pages, const char* syscall_name) {
+  uint64_t random = 0;
+  if (syscall(SYS_getrandom, &random, sizeof(random), 0) < 0) return LastError("getrandom");
+  const std::string draft = DirectoryOf(path) + "/.interproc-" + std::to_string(random);
+  UniqueFd fd(RetryOnEintr([&] {
+    return open(draft.c_str(), O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  }));
+  if (!fd.valid()) return LastError(syscall_name);
+  Result<void> done = Prepare(fd.get(), access, size, pages);
+  if (done.ok() && RenameExclusively(draft, path)) return fd;
+  if (done.ok()) done = LastError(syscall_name);
+  unlink(draft.c_str());
+  return done.error();
 }
 
 }  // namespace
@@ -169,9 +199,6 @@ Result<void> MemoryFile::Resize(uint64_t size, Pages pages) const {
   Result<FileStatus> status = StatusOf(fd());
   if (!status.ok()) return status.error();
   const uint64_t old_size = status.value().size;
-  // The caller maps it anew afterwards; better to refuse before anything has changed.
-  const int seals = fcntl(fd(), F_GET_SEALS);
-  if (seals > 0 && (seals & kWriteSeals) != 0) return Error{EPERM, "ftruncate"};
   if (size > old_size) {
     Result<void> allowed = CheckFileSizeLimit(size);
     if (!allowed.ok()) return allowed;
@@ -180,7 +207,10 @@ Result<void> MemoryFile::Resize(uint64_t size, Pages pages) const {
     Result<void> reserved = Reserve(fd(), old_size, size);
     if (!reserved.ok()) {
       if (reserved.error().number != EOPNOTSUPP) {
-        (void)Truncate(fd(), old_size);  // gives back what was reserved behind the end
+        // Gives back what was reserved behind the end, unless somebody else has moved that
+        // meanwhile.
+        const Result<FileStatus> now = StatusOf(fd());
+        if (now.ok() && now.value().size == old_size) (void)Truncate(fd(), old_size);
         return reserved;
       }
       // The file system can't reserve: glibc writes a byte into each block instead.
@@ -244,18 +274,7 @@ Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access
     if (errno == EEXIST) return Error{EEXIST, syscall};
     nameless.Reset();
   }
-  // A file system without O_TMPFILE, or no /proc to link from: the name comes first, and a process
-  // that is killed before the end leaves an unfinished object behind.
-  UniqueFd named(RetryOnEintr([&] {
-    return open(path.c_str(), flags | O_CREAT | O_EXCL | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-  }));
-  if (!named.valid()) return LastError(syscall);
-  Result<void> prepared = Prepare(named.get(), access, size, pages);
-  if (!prepared.ok()) {
-    unlink(path.c_str());
-    return prepared.error();
-  }
-  return named;
+  return CreateAndRename(path, access, size, pages, syscall);
 }
 
 Result<UniqueFd> OpenRegular(const std::string& path, bool read_only, int extra_flags,
@@ -263,6 +282,8 @@ Result<UniqueFd> OpenRegular(const std::string& path, bool read_only, int extra_
   // O_NONBLOCK: the path may turn out to be a FIFO; a regular file doesn't care.
   const int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   UniqueFd fd(RetryOnEintr([&] { return open(path.c_str(), flags | extra_flags); }));
+  // A socket: it can't even be opened.
+  if (!fd.valid() && errno == ENXIO) return Error{ENODEV, syscall};
   if (!fd.valid()) return LastError(syscall);
   Result<FileStatus> status = StatusOf(fd.get());
   if (!status.ok()) return status.error();

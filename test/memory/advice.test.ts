@@ -40,7 +40,11 @@ describe('advise', () => {
     try {
       memory.advise(advice);
     } catch (error) {
-      expect(error).toMatchObject({ code: 'EINVAL', syscall: 'madvise', message: expect.stringContaining('this kernel') });
+      expect(error).toMatchObject({
+        code: 'EINVAL',
+        syscall: 'madvise',
+        message: expect.stringContaining('this kernel'),
+      });
     }
     expect(Buffer.from(memory.buffer).equals(Buffer.alloc(4 << 20, 5))).toBe(true);
   });

@@ -28,12 +28,19 @@ describe('a closed region', () => {
     expect(region.closed).toBe(true);
     const uses: Record<string, () => unknown> = {};
     for (const [name, property] of Object.entries(allProperties(region))) {
-      if (['constructor', 'close', 'closed', 'size', 'readOnly', 'name', 'path', 'created', 'fault'].includes(name)) continue;
+      if (
+        ['constructor', 'close', 'closed', 'size', 'readOnly', 'name', 'path', 'created', 'fault'].includes(
+          name,
+        )
+      )
+        continue;
       if (['id', 'key', 'offset'].includes(name)) continue;
       const args = { resize: [1], advise: ['normal'], seal: [[]], set: [{}] }[name] ?? [];
       uses[name] = () => (property.get ? (region as any)[name] : (region as any)[name](...args));
     }
-    expect(Object.keys(uses)).toEqual(expect.arrayContaining(['buffer', 'sync', 'syncSync', 'lock', 'unlock', 'advise', 'refresh']));
+    expect(Object.keys(uses)).toEqual(
+      expect.arrayContaining(['buffer', 'sync', 'syncSync', 'lock', 'unlock', 'advise', 'refresh']),
+    );
     for (const [name, use] of Object.entries(uses)) {
       if (name === 'sync') await expect(use(), name).rejects.toEqual(closed);
       else expect(use, name).toThrow(closed);
@@ -41,18 +48,21 @@ describe('a closed region', () => {
     expect(region.fault).toBeUndefined();
   });
 
-  it.each(Object.entries(kinds))('holds no descriptor and no memory, and old views read zeros: %s', async (_, make) => {
-    const before = await holdings();
-    const region = make();
-    const view = new Uint8Array(region.buffer);
-    view.fill(7);
-    region.close();
-    expect((await holdings()).mappings).toEqual(before.mappings);
-    expect([view[0], view[8191], view.byteLength]).toEqual([0, 0, 8192]);
-    view.fill(9);
-    expect(view[0]).toBe(9);
-    expect(await holdings()).toEqual(before);
-  });
+  it.each(Object.entries(kinds))(
+    'holds no descriptor and no memory, and old views read zeros: %s',
+    async (_, make) => {
+      const before = await holdings();
+      const region = make();
+      const view = new Uint8Array(region.buffer);
+      view.fill(7);
+      region.close();
+      expect((await holdings()).mappings).toEqual(before.mappings);
+      expect([view[0], view[8191], view.byteLength]).toEqual([0, 0, 8192]);
+      view.fill(9);
+      expect(view[0]).toBe(9);
+      expect(await holdings()).toEqual(before);
+    },
+  );
 });
 
 /** Public properties of an object and of its prototypes. */
@@ -60,7 +70,9 @@ function allProperties(object: object): Record<string, PropertyDescriptor> {
   const prototype = Object.getPrototypeOf(object);
   if (prototype === Object.prototype) return {};
   const hidden = /^(check|release|describe|replaceMapping)/;
-  const own = Object.entries(Object.getOwnPropertyDescriptors(prototype)).filter(([name]) => !hidden.test(name));
+  const own = Object.entries(Object.getOwnPropertyDescriptors(prototype)).filter(
+    ([name]) => !hidden.test(name),
+  );
   return { ...allProperties(prototype), ...Object.fromEntries(own) };
 }
 
@@ -118,8 +130,10 @@ describe('closing', () => {
     expect(await runPeer(source)).toMatchObject(clean);
   });
 
-  it.each(['close', 'resize'])('by %s while zlib, fs and crypto work on a view in other threads is safe', async (end) => {
-    const source = `
+  it.each(['close', 'resize'])(
+    'by %s while zlib, fs and crypto work on a view in other threads is safe',
+    async (end) => {
+      const source = `
       import { deflate, gzip } from 'node:zlib';
       import { open } from 'node:fs/promises';
       import { promisify } from 'node:util';
@@ -147,8 +161,9 @@ describe('closing', () => {
         await source.close();
         await sink.close();
       }`;
-    expect(await runPeer(source, { args: [end] })).toMatchObject(clean);
-  });
+      expect(await runPeer(source, { args: [end] })).toMatchObject(clean);
+    },
+  );
 
   it('after the buffer was transferred covers that too, and .buffer is a new one over the same memory', async () => {
     const source = `

@@ -12,12 +12,17 @@ describe('an object that is truncated under its reader', () => {
     ['a shared-memory object opened read-only', true, 'SharedMemory'],
     ['a file', false, 'MappedFile'],
     ['a file opened read-only', true, 'MappedFile'],
-  ])('reads zeros where it is gone, in compiled code too, and the next call says so: %s', async (_, readOnly, kind) => {
-    const name = kind === 'MappedFile' ? tempPath() : shmName();
-    using memory = kind === 'MappedFile' ? MappedFile.create(name, { size: 1 << 20 }) : SharedMemory.create(name, { size: 1 << 20 });
-    new Int32Array(memory.buffer).fill(1);
-    const reader = startPeer(
-      `const memory = (args[2] === 'MappedFile' ? MappedFile : SharedMemory).open(args[0], { readOnly: args[1] });
+  ])(
+    'reads zeros where it is gone, in compiled code too, and the next call says so: %s',
+    async (_, readOnly, kind) => {
+      const name = kind === 'MappedFile' ? tempPath() : shmName();
+      using memory =
+        kind === 'MappedFile'
+          ? MappedFile.create(name, { size: 1 << 20 })
+          : SharedMemory.create(name, { size: 1 << 20 });
+      new Int32Array(memory.buffer).fill(1);
+      const reader = startPeer(
+        `const memory = (args[2] === 'MappedFile' ? MappedFile : SharedMemory).open(args[0], { readOnly: args[1] });
        const view = new Int32Array(memory.buffer);
        const sum = () => { let total = 0; for (let at = 0; at < view.length; at++) total += view[at]; return total; };
        for (let round = 0; round < 200; round++) assert.equal(sum(), view.length);
@@ -35,13 +40,14 @@ describe('an object that is truncated under its reader', () => {
        assert.equal(memory.size, 4096);
        assert.equal(new Int32Array(memory.buffer)[1023], 1);
        memory.close();`,
-      { args: [name, readOnly, kind] },
-    );
-    expect(await reader.next()).toBe('reading');
-    memory.resize(4096);
-    reader.send('truncated');
-    expect(await reader.exited).toMatchObject(clean);
-  });
+        { args: [name, readOnly, kind] },
+      );
+      expect(await reader.next()).toBe('reading');
+      memory.resize(4096);
+      reader.send('truncated');
+      expect(await reader.exited).toMatchObject(clean);
+    },
+  );
 
   it('is safe inside native copies and on pool threads', async () => {
     const source = `

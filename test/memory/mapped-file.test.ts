@@ -67,7 +67,9 @@ describe('a mapped file', () => {
     expect(() => file.unlink()).toThrow(expect.objectContaining({ code: 'ENOENT', syscall: 'unlink' }));
     expect(readFileSync(path, 'utf8')).toBe('new');
     MappedFile.unlink(path);
-    expect(() => MappedFile.stat(path)).toThrow(expect.objectContaining({ code: 'ENOENT', syscall: 'stat', path }));
+    expect(() => MappedFile.stat(path)).toThrow(
+      expect.objectContaining({ code: 'ENOENT', syscall: 'stat', path }),
+    );
   });
 
   it('refuses what is no regular file at once, also a FIFO whose other end nobody opens', async () => {
@@ -77,7 +79,12 @@ describe('a mapped file', () => {
     expect(() => MappedFile.open(join(folder, 'sub'))).toThrow(expect.objectContaining({ code: 'EISDIR' }));
     for (const path of [join(folder, 'sub'), join(folder, 'fifo'), '/dev/null']) {
       expect(() => MappedFile.open(path, { readOnly: true })).toThrow(
-        expect.objectContaining({ code: 'ENODEV', syscall: 'open', path, message: expect.stringContaining('no regular file') }),
+        expect.objectContaining({
+          code: 'ENODEV',
+          syscall: 'open',
+          path,
+          message: expect.stringContaining('no regular file'),
+        }),
       );
     }
   });
@@ -97,5 +104,4 @@ describe('a mapped file', () => {
     file.syncSync({ offset: 4097, length: 10 });
     expect(await file.sync({ offset: 0, length: 0 })).toBeUndefined();
   });
-
 });

@@ -122,6 +122,45 @@ describe('a read-only opening', () => {
   });
 });
 
+describe('a System V segment opened read-only', () => {
+  it('survives more stray stores than the process may have mappings', async () => {
+    const source = `
+      const segment = SysvSharedMemory.create(null, { size: 512 << 20 });
+      const reader = SysvSharedMemory.fromId(segment.id, { readOnly: true });
+      segment.remove();
+      const seen = new Uint8Array(reader.buffer);
+      // Every second page, so that no two copies lie side by side.
+      for (let at = 0; at < seen.length; at += 8192) seen[at] = 1;
+      assert.equal(reader.fault, 'no-space');
+      assert.throws(() => reader.buffer, { code: 'ERR_INTERPROC_NO_SPACE' });
+      assert.equal(new Uint8Array(segment.buffer)[0], 0);`;
+    expect(await runPeer(source)).toMatchObject(clean);
+  });
+
+  it('loses no store of two threads that hit the same page at once', async () => {
+    const source = `
+      import { Worker } from 'node:worker_threads';
+      const segment = SysvSharedMemory.create(null, { size: 16 << 20 });
+      const reader = SysvSharedMemory.fromId(segment.id, { readOnly: true });
+      segment.remove();
+      if (!features.sharedArrayBuffer) process.exit(0); // two threads can't have one mapping there
+      const shared = SysvSharedMemory.fromId(segment.id, { readOnly: true, sharedArrayBuffer: true });
+      const gate = new Int32Array(new SharedArrayBuffer(4));
+      const store = 'for (let page = 0; page < 4096; page++) { Atomics.add(gate, 0, 1); while (Atomics.load(gate, 0) < 2 * (page + 1)); bytes[page * 4096 + lane] = 1; }';
+      const worker = new Worker(\`
+        import { workerData } from 'node:worker_threads';
+        const { gate, lane } = workerData, bytes = new Uint8Array(workerData.buffer);
+        \${store}\`, { eval: true, workerData: { gate, lane: 64, buffer: shared.buffer } });
+      const ended = new Promise((resolve, reject) => worker.once('exit', resolve).once('error', reject));
+      await new Promise((resolve) => worker.once('online', resolve));
+      const bytes = new Uint8Array(shared.buffer);
+      new Function('gate', 'bytes', 'lane', store)(gate, bytes, 0);
+      assert.equal(await ended, 0);
+      for (let page = 0; page < 4096; page++) assert.deepEqual([bytes[page * 4096], bytes[page * 4096 + 64]], [1, 1], 'page ' + page);`;
+    expect(await runPeer(source)).toMatchObject(clean);
+  });
+});
+
 describe('a mapped file opened read-only', () => {
   it('never changes on disk', () => {
     const path = tempPath();

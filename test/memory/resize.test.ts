@@ -44,7 +44,9 @@ describe('resize', () => {
     using memory = SharedMemory.create(shmName(), { size: 4096 });
     const { buffer } = memory;
     new Uint8Array(buffer)[0] = 3;
-    expect(() => memory.resize(2 ** 46)).toThrow(/ENOSPC.*\/dev\/shm holds \d+ bytes, \d+ of them free.*--shm-size/);
+    expect(() => memory.resize(2 ** 46)).toThrow(
+      /ENOSPC.*\/dev\/shm holds \d+ bytes, \d+ of them free.*--shm-size/,
+    );
     expect(memory.stat()).toMatchObject({ size: 4096, allocated: 4096 });
     expect(memory.buffer).toBe(buffer);
     expect(new Uint8Array(buffer)[0]).toBe(3);

@@ -33,7 +33,10 @@ describe.each(Object.entries(kinds))('{ sharedArrayBuffer: true } for %s', (_, m
     if (!features.sharedArrayBuffer) {
       expect(make).toThrow(IpcError);
       expect(make).toThrow(
-        expect.objectContaining({ code: 'ERR_INTERPROC_UNSUPPORTED', message: expect.stringContaining('24.16') }),
+        expect.objectContaining({
+          code: 'ERR_INTERPROC_UNSUPPORTED',
+          message: expect.stringContaining('24.16'),
+        }),
       );
     } else {
       (() => {

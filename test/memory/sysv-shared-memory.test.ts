@@ -31,7 +31,9 @@ describe('a System V segment', () => {
       expect.objectContaining({ code: 'EEXIST', syscall: 'shmget', path: hex }),
     );
     first.remove();
-    expect(() => SysvSharedMemory.open(key)).toThrow(expect.objectContaining({ code: 'ENOENT', syscall: 'shmget' }));
+    expect(() => SysvSharedMemory.open(key)).toThrow(
+      expect.objectContaining({ code: 'ENOENT', syscall: 'shmget' }),
+    );
   });
 
   it('takes a key with the top bit set, signed or not', () => {
@@ -100,7 +102,9 @@ describe('a System V segment', () => {
     const { id } = segment;
     segment.close();
     expect(SysvSharedMemory.list().find((each) => each.id === id)).toBeUndefined();
-    expect(() => SysvSharedMemory.fromId(id)).toThrow(expect.objectContaining({ code: expect.stringMatching(/^E(INVAL|IDRM)$/) }));
+    expect(() => SysvSharedMemory.fromId(id)).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^E(INVAL|IDRM)$/) }),
+    );
   });
 
   it('detaches on close although views are still held, which read zeros then', () => {
@@ -114,5 +118,21 @@ describe('a System V segment', () => {
     view[0] = 6;
     expect(new Uint8Array(keeper.buffer)[0]).toBe(5);
     keeper.remove();
+  });
+
+  it('is opened or made by processes that race with others which remove it', async () => {
+    const key = sysvKey();
+    const peers = Array.from({ length: 4 }, () =>
+      startPeer(
+        `for (let round = 0; round < 3000; round++) {
+           const segment = SysvSharedMemory.openOrCreate(args[0], { size: 4096 });
+           try { segment.remove(); } catch (error) { assert.match(error.code, /^E(INVAL|IDRM)$/); }
+           segment.close();
+         }`,
+        { args: [key] },
+      ),
+    );
+    for (const peer of peers) expect(await peer.exited).toMatchObject(clean);
+    expect(SysvSharedMemory.list().find((each) => each.key === key)).toBeUndefined();
   });
 });

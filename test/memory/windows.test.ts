@@ -47,7 +47,10 @@ describe('a window', () => {
     }
     expect(() => file.buffer).toThrow(RangeError);
     expect(() => file.buffer).toThrow(
-      expect.objectContaining({ code: 'ERR_OUT_OF_RANGE', message: expect.stringContaining(`${constants.MAX_LENGTH}`) }),
+      expect.objectContaining({
+        code: 'ERR_OUT_OF_RANGE',
+        message: expect.stringContaining(`${constants.MAX_LENGTH}`),
+      }),
     );
     using half = file.map({ length: constants.MAX_LENGTH });
     expect(half.buffer.byteLength).toBe(constants.MAX_LENGTH);
@@ -90,7 +93,9 @@ describe('a window', () => {
       expect(new DataView(memory.buffer).getBigInt64(offset, true)).toBe(BigInt(offset));
     }
     for (const offset of [1, 4, 4097]) {
-      expect(() => memory.map({ offset, length: 1 })).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }));
+      expect(() => memory.map({ offset, length: 1 })).toThrow(
+        expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }),
+      );
     }
   });
 

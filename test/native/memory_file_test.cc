@@ -1,8 +1,13 @@
 #include "os/memory_file.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #include "os/memfd.h"
@@ -26,6 +31,24 @@ uint64_t FreeBytes(const char* where) {
   struct statvfs status;
   REQUIRE(statvfs(where, &status) == 0);
   return uint64_t{status.f_bavail} * status.f_frsize;
+}
+
+// In a child: no file system knows O_TMPFILE any more, as many don't.
+void ForbidTmpfile() {
+  constexpr auto kFlags = offsetof(struct seccomp_data, args) + 2 * sizeof(uint64_t);
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kFlags),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+  CHILD_EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  CHILD_EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+  CHILD_EXPECT(open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600) == -1);
+  CHILD_EXPECT(errno == EOPNOTSUPP);
 }
 
 }  // namespace
@@ -124,6 +147,29 @@ TEST_CASE("memory_file: a size above the process's file limit is EFBIG and leave
           CHILD_EXPECT(!made.ok() && made.error().number == EFBIG);
         }) == 0);
   CHECK_FALSE(name.exists());
+}
+
+TEST_CASE("memory_file: create does the same where the file system has no O_TMPFILE") {
+  ShmName name;
+  CHECK(ExitCodeOf([&] {
+          ForbidTmpfile();
+          umask(0077);
+          const Access access{0644, std::nullopt, std::nullopt};
+          CHILD_EXPECT(CreatePosixShm(name.get(), access, 8192, Pages::kReserved).ok());
+          const FileStatus status = StatPosixShm(name.get()).value();
+          CHILD_EXPECT(status.mode == 0644 && status.size == 8192 && status.allocated == 8192);
+          auto again = CreatePosixShm(name.get(), access, 4096, Pages::kReserved);
+          CHILD_EXPECT(!again.ok() && again.error().number == EEXIST);
+          CHILD_EXPECT(StatPosixShm(name.get()).value().size == 8192);
+          CHILD_EXPECT(UnlinkPosixShm(name.get()).ok());
+
+          signal(SIGXFSZ, SIG_IGN);
+          const struct rlimit small = {4096, 4096};
+          CHILD_EXPECT(setrlimit(RLIMIT_FSIZE, &small) == 0);
+          auto large = CreatePosixShm(name.get(), access, 8192, Pages::kReserved);
+          CHILD_EXPECT(!large.ok() && large.error().number == EFBIG);
+          CHILD_EXPECT(!name.exists());
+        }) == 0);
 }
 
 TEST_CASE("memory_file: growing keeps the bytes and shows zeros behind them") {

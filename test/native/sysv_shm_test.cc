@@ -222,34 +222,40 @@ TEST_CASE("sysv_shm: a store into a read-only attach gets a private copy of its 
   CHECK(Bytes(writer)[PageSize()] == 'a');
 }
 
-TEST_CASE(
-    "sysv_shm: threads that store into one page of a read-only attach all keep their stores") {
+TEST_CASE("sysv_shm: threads that store into one page of a read-only attach keep their stores") {
   constexpr int kThreads = 4;
+  constexpr int kRounds = 10000;
   Segment segment(PageSize());
   auto reader = Attach(segment.id(), true);
-  struct Store {
-    volatile char* address;
-    std::atomic<bool>* go;
+  struct Race {
+    volatile char* page;
+    pthread_barrier_t barrier;
+    std::atomic<int> next{0};
+  } race;
+  race.page = Bytes(reader);
+  pthread_barrier_init(&race.barrier, nullptr, kThreads + 1);
+  const auto store = [](void* data) -> void* {
+    auto* shared = static_cast<Race*>(data);
+    const int mine = shared->next++;
+    for (int round = 0; round < kRounds; ++round) {
+      pthread_barrier_wait(&shared->barrier);
+      shared->page[mine] = 'x';
+      pthread_barrier_wait(&shared->barrier);
+    }
+    return nullptr;
   };
-  std::atomic<bool> go{false};
-  Store stores[kThreads];
   pthread_t threads[kThreads];
-  for (int i = 0; i < kThreads; ++i) {
-    stores[i] = {Bytes(reader) + i, &go};
-    REQUIRE(pthread_create(
-                &threads[i], nullptr,
-                [](void* data) -> void* {
-                  auto* store = static_cast<Store*>(data);
-                  while (!store->go->load()) {
-                  }
-                  *store->address = 'x';
-                  return nullptr;
-                },
-                &stores[i]) == 0);
+  for (pthread_t& thread : threads) REQUIRE(pthread_create(&thread, nullptr, store, &race) == 0);
+  int lost = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    pthread_barrier_wait(&race.barrier);  // they store
+    pthread_barrier_wait(&race.barrier);
+    for (int i = 0; i < kThreads; ++i) lost += race.page[i] != 'x';
+    CHECK(reader->Refresh().ok());
   }
-  go.store(true);
   for (pthread_t thread : threads) pthread_join(thread, nullptr);
-  for (int i = 0; i < kThreads; ++i) CHECK(Bytes(reader)[i] == 'x');
+  pthread_barrier_destroy(&race.barrier);
+  CHECK(lost == 0);
 }
 
 }  // namespace interproc::test

@@ -21,7 +21,8 @@ describe.each(binaries)('%s', (file) => {
   });
 
   it('needs no library but those of C and C++', () => {
-    const common = /^(libc\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libm\.so\.6|lib(dl|pthread)\.so\.\d|ld-linux-.*)$/;
+    const common =
+      /^(libc\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libm\.so\.6|lib(dl|pthread)\.so\.\d|ld-linux-.*)$/;
     const needed = libraries(path);
     expect(needed).toContain('libc.so.6');
     expect(needed.filter((name) => !common.test(name))).toEqual([]);
@@ -31,4 +32,3 @@ describe.each(binaries)('%s', (file) => {
     expect(staysLoaded(path)).toBe(true);
   });
 });
-

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const filesBelow = (folder: string) => readdirSync(`${root}/${folder}`, { recursive: true, encoding: 'utf8' });
+const filesBelow = (folder: string) =>
+  readdirSync(`${root}/${folder}`, { recursive: true, encoding: 'utf8' });
 const compiled = filesBelow('dist').filter((file) => file.endsWith('.js'));
 
 it('dist holds what lib compiles to and nothing that is left over', () => {

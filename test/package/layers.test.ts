@@ -10,7 +10,7 @@ const filesBelow = (folder: string, ending: RegExp) =>
     .filter((file) => ending.test(file))
     .map((file) => `${folder}/${file}`);
 const textOf = (file: string) => readFileSync(`${root}/${file}`, 'utf8');
-const withoutComments = (text: string) => text.replace(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, '');
+const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
 
 describe('native', () => {
   // Headers of the system that files of native/node include for a constant or for dlsym.
@@ -24,24 +24,32 @@ describe('native', () => {
 
   /** The includes of a file that its place forbids. */
   function forbiddenIncludes(file: string, text: string): string[] {
-    const includes = [...text.matchAll(/^\s*#\s*include\s*([<"].+?[>"])/gm)].map(([, name]) => name as string);
+    const includes = [...text.matchAll(/^\s*#\s*include\s*([<"].+?[>"])/gm)].map(
+      ([, name]) => name as string,
+    );
     const allowed = (name: string): boolean => {
       if (file === 'native/addon.cc') return name === '<napi.h>' || name.startsWith('"node/');
-      if (file.startsWith('native/os/')) return name.startsWith('<') ? !ofRuntime.test(name) : name.startsWith('"os/');
+      if (file.startsWith('native/os/'))
+        return name.startsWith('<') ? !ofRuntime.test(name) : name.startsWith('"os/');
       if (name.startsWith('"')) return name.startsWith('"node/') || name.startsWith('"os/');
       return ofRuntime.test(name) || ofStandardLibrary.test(name) || (exceptions[file] ?? []).includes(name);
     };
     return includes.filter((name) => !allowed(name));
   }
 
-  const files = ['native/addon.cc', ...filesBelow('native/os', /\.(cc|h)$/), ...filesBelow('native/node', /\.(cc|h)$/)];
+  const files = [
+    'native/addon.cc',
+    ...filesBelow('native/os', /\.(cc|h)$/),
+    ...filesBelow('native/node', /\.(cc|h)$/),
+  ];
 
   it.each(files)('%s includes only what its layer may know', (file) => {
     expect(forbiddenIncludes(file, textOf(file))).toEqual([]);
   });
 
   it('the check finds what is forbidden', () => {
-    const found = (file: string, include: string) => forbiddenIncludes(file, `#include ${include}\n`).length > 0;
+    const found = (file: string, include: string) =>
+      forbiddenIncludes(file, `#include ${include}\n`).length > 0;
     expect(found('native/os/x.cc', '<napi.h>')).toBe(true);
     expect(found('native/os/x.cc', '<uv.h>')).toBe(true);
     expect(found('native/os/x.cc', '"node/args.h"')).toBe(true);
@@ -55,6 +63,15 @@ describe('native', () => {
   it('each exception is needed', () => {
     for (const [file, headers] of Object.entries(exceptions)) {
       for (const header of headers) expect(textOf(file)).toContain(`#include ${header}`);
+    }
+  });
+
+  it('the developer build defines and links what the build of users does', () => {
+    const [{ defines, cflags_cc, ldflags }] = JSON.parse(textOf('binding.gyp')).targets;
+    const cmake = textOf('CMakeLists.txt');
+    for (const flag of [...defines, ...cflags_cc, ...ldflags]) {
+      if (flag === '-std=c++17') expect(cmake).toContain('set(CMAKE_CXX_STANDARD 17)');
+      else expect(cmake).toContain(flag);
     }
   });
 
@@ -84,7 +101,9 @@ describe('lib', () => {
   };
   const roomOf = (file: string) => (file.split('/')[1] as string).replace(/\.[jt]s$/, '');
   const importsOf = (text: string) =>
-    [...withoutComments(text).matchAll(/\b(?:from|import|import\()\s*'([^']+)'/g)].map(([, name]) => name as string);
+    [...withoutComments(text).matchAll(/\b(?:from|import|import\()\s*'([^']+)'/g)].map(
+      ([, name]) => name as string,
+    );
 
   /** The imports of a file that its place forbids. */
   function forbiddenImports(file: string, text: string): string[] {
@@ -119,8 +138,12 @@ describe('lib', () => {
   });
 
   it('index.ts has exports and nothing else', () => {
-    const statements = withoutComments(textOf('lib/index.ts')).split(';').map((statement) => statement.trim());
-    expect(statements.filter((statement) => !/^(export (type )?\{[^{}]*\} from '[^']+')?$/.test(statement))).toEqual([]);
+    const statements = withoutComments(textOf('lib/index.ts'))
+      .split(';')
+      .map((statement) => statement.trim());
+    expect(
+      statements.filter((statement) => !/^(export (type )?\{[^{}]*\} from '[^']+')?$/.test(statement)),
+    ).toEqual([]);
   });
 
   it('only internal/native.ts loads the addon', () => {

@@ -28,7 +28,9 @@ it('the package loads where its engines say, by import and by require', () => {
 it('no script runs before another by its name alone', () => {
   // npm runs `prebuild` before every `build`, for one.
   const names = Object.keys(manifest.scripts);
-  const hooks = names.filter((name) => names.some((other) => name === `pre${other}` || name === `post${other}`));
+  const hooks = names.filter((name) =>
+    names.some((other) => name === `pre${other}` || name === `post${other}`),
+  );
   expect(hooks).toEqual([]);
 });
 

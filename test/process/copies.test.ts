@@ -53,4 +53,26 @@ describe('two copies of the package in one process', () => {
       await new Promise(() => setTimeout(() => {}, 1e6));`;
     expect(await runPeer(source, { args: [secondCopy()] })).toMatchObject({ code: null, signal: 'SIGBUS' });
   });
+
+  it('keep a listener of the application, and grow no chain of handlers between them', async () => {
+    const source = `
+      const other = await import(args[0]);
+      const a = SharedMemory.anonymous({ size: 4096 });
+      const b = other.SharedMemory.anonymous({ size: 4096 });
+      const heard = new Promise((resolve) => process.on('SIGBUS', resolve));
+      const take = () => { a.advise('normal'); b.advise('normal'); };
+      for (let round = 0; round < 1000; round++) take();
+      gc();
+      const { rss } = process.memoryUsage();
+      for (let round = 0; round < 100_000; round++) take();
+      gc();
+      // 200,000 remembered handlers would be 32 MB.
+      assert.ok(process.memoryUsage().rss - rss < 16 << 20);
+      process.kill(process.pid, 'SIGBUS');
+      const alive = setInterval(() => {}, 1000);
+      assert.equal(await heard, 'SIGBUS');
+      clearInterval(alive);
+      process.exit(0);`;
+    expect(await runPeer(source, { args: [secondCopy()], execArgv: ['--expose-gc'] })).toMatchObject(clean);
+  });
 });

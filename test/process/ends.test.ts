@@ -8,12 +8,14 @@ const steps = {
   created: 'globalThis.memory = make();',
   'mapped into a buffer': 'globalThis.memory = make(); memory.buffer;',
   'seen by a view': 'globalThis.view = new Uint8Array(make().buffer);',
-  resized: 'globalThis.memory = make(); globalThis.view = new Uint8Array(memory.buffer); memory.resize?.(9000);',
+  resized:
+    'globalThis.memory = make(); globalThis.view = new Uint8Array(memory.buffer); memory.resize?.(9000);',
   'shown in a window': 'globalThis.memory = make(); globalThis.window = memory.map?.(); window?.buffer;',
   'locked in memory': 'globalThis.memory = make(); memory.lock();',
   syncing: 'globalThis.memory = make(); new Uint8Array(memory.buffer).fill(1); memory.sync();',
-  'closed with a view left': 'globalThis.memory = make(); globalThis.view = new Uint8Array(memory.buffer); memory.close();',
-  'faulted': `globalThis.memory = make(); globalThis.view = new Uint8Array(memory.buffer);
+  'closed with a view left':
+    'globalThis.memory = make(); globalThis.view = new Uint8Array(memory.buffer); memory.close();',
+  faulted: `globalThis.memory = make(); globalThis.view = new Uint8Array(memory.buffer);
     if (memory.fd) { (await import('node:fs')).ftruncateSync(memory.fd, 0); view[0]; assert.equal(memory.fault, 'truncated'); }`,
 };
 const kinds = {

@@ -68,7 +68,15 @@ export function startPeer(source: string, options: PeerOptions = {}): Peer {
   return watch(child);
 }
 
-const exported = ['SharedMemory', 'MappedFile', 'SysvSharedMemory', 'ftok', 'IpcError', 'features', 'isSupported'];
+const exported = [
+  'SharedMemory',
+  'MappedFile',
+  'SysvSharedMemory',
+  'ftok',
+  'IpcError',
+  'features',
+  'isSupported',
+];
 
 /** Runs `source` to its end. */
 export function runPeer(source: string, options: PeerOptions = {}): Promise<Exit> {
@@ -76,7 +84,11 @@ export function runPeer(source: string, options: PeerOptions = {}): Promise<Exit
 }
 
 /** Runs any program to its end. */
-export function runProgram(command: string, args: string[], stdio: StdioOptions = ['ignore', 'pipe', 'pipe']): Promise<Exit> {
+export function runProgram(
+  command: string,
+  args: string[],
+  stdio: StdioOptions = ['ignore', 'pipe', 'pipe'],
+): Promise<Exit> {
   return watch(spawn(command, args, { cwd: packageRoot, stdio })).exited;
 }
 

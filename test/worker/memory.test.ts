@@ -79,7 +79,10 @@ describe('in a worker', () => {
         const code = await new Promise((resolve) => worker.once('exit', resolve));
         if (code !== 0) process.exit(1);
       }`;
-    const { status, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8', timeout: 50_000 });
+    const { status, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
+      encoding: 'utf8',
+      timeout: 50_000,
+    });
     expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
   });
 
