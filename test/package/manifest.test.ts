@@ -39,3 +39,14 @@ it('the lock file names versions and hashes, and no registry', () => {
   expect(lock.version).toBe(manifest.version);
   expect(read('package-lock.json')).not.toContain('"resolved"');
 });
+
+it('the lock file is complete for every platform, or npm ci would refuse it', () => {
+  const { packages }: { packages: Record<string, { optionalDependencies?: Record<string, string> }> } =
+    JSON.parse(read('package-lock.json'));
+  const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).filter(
+      (name) => !(`node_modules/${name}` in packages) && !(`${path}/node_modules/${name}` in packages),
+    ),
+  );
+  expect(missing).toEqual([]);
+});

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { tempPath } from '../support/names.js';
+import { tempDir } from '../support/names.js';
 import { clean, runPeer } from '../support/peer.js';
 
 // How far an object has come when its process ends.
@@ -21,14 +21,14 @@ const steps = {
 const kinds = {
   SharedMemory: `() => { const memory = SharedMemory.create('/interproc-test-ends-' + process.pid, { size: 8192 }); memory.unlink(); return memory; }`,
   anonymous: `() => SharedMemory.anonymous({ size: 8192, seal: false })`,
-  MappedFile: `() => MappedFile.openOrCreate(args[0], { size: 8192 })`,
+  MappedFile: `() => MappedFile.openOrCreate(args[0] + '/' + process.pid, { size: 8192 })`,
   SysvSharedMemory: `() => { const segment = SysvSharedMemory.create(null, { size: 8192 }); segment.remove(); return segment; }`,
 };
 
 describe.each(Object.keys(kinds) as (keyof typeof kinds)[])('a process with a %s', (kind) => {
   it.each(Object.keys(steps) as (keyof typeof steps)[])('ends well when it is %s', async (step) => {
     const make = `const make = ${kinds[kind]};`;
-    const args = [tempPath()];
+    const args = [tempDir()];
     const ends = [`${make} ${steps[step]}`, `${make} ${steps[step]} process.exit(0);`];
     const inWorker = `
       import { Worker } from 'node:worker_threads';

@@ -51,11 +51,12 @@ describe('in a worker', () => {
           globalThis.keep = { regions, segment, views };
           parentPort.postMessage('mapped');
           if (workerData.end === 'process.exit') process.exit(0);
-          if (workerData.end === 'throw') throw new Error('on purpose');
+          if (workerData.end === 'throw') parentPort.once('message', () => { throw new Error('on purpose'); });
           if (workerData.end === 'terminate') setInterval(() => {}, 1000);
           while (workerData.end === 'terminate in a loop') for (const view of views) view.fill(1);\`, { end, fd: memory.fd });
         const exited = new Promise((resolve) => worker.once('exit', resolve).on('error', () => {}));
         await event(worker, 'message');
+        if (end === 'throw') worker.postMessage('now');
         if (end.startsWith('terminate')) await worker.terminate();
         await exited;
         await settle();
