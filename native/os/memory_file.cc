@@ -243,21 +243,24 @@ Result<void> MemoryFile::AddSeals(int seals) const {
 }
 
 Result<void> Prepare(int fd, const Access& access, uint64_t size, Pages pages) {
-  // chown first: it clears set-id bits that chmod may have been asked to set.
   if (access.uid.has_value() || access.gid.has_value()) {
     const uid_t uid = access.uid.value_or(static_cast<uid_t>(-1));
     const gid_t gid = access.gid.value_or(static_cast<gid_t>(-1));
     if (fchown(fd, uid, gid) != 0) return LastError("fchown");
   }
-  if (fchmod(fd, access.mode) != 0) return LastError("fchmod");
-  if (size == 0) return {};
-  Result<void> allowed = CheckFileSizeLimit(size);
-  if (!allowed.ok()) return allowed;
-  if (pages == Pages::kReserved) {
-    Result<void> reserved = Reserve(fd, 0, size);
-    if (!reserved.ok()) return reserved;
+  if (size > 0) {
+    Result<void> allowed = CheckFileSizeLimit(size);
+    if (!allowed.ok()) return allowed;
+    if (pages == Pages::kReserved) {
+      Result<void> reserved = Reserve(fd, 0, size);
+      if (!reserved.ok()) return reserved;
+    }
+    Result<void> sized = Truncate(fd, size);
+    if (!sized.ok()) return sized;
   }
-  return Truncate(fd, size);
+  // Last: a new owner clears set-id bits, and for users without privileges a new size does too.
+  if (fchmod(fd, access.mode) != 0) return LastError("fchmod");
+  return {};
 }
 
 Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access, uint64_t size,

@@ -148,11 +148,24 @@ inline void DropRights() {
   CHILD_EXPECT(setresuid(kNobody, kNobody, kNobody) == 0);
 }
 
+inline bool WriteText(const char* path, const std::string& text) {
+  os::UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
+  return write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
 // In a child: gets mounts of its own, and with them the right to mount. Ends the child as skipped
 // where neither root nor a user namespace gives that.
 inline void TakeOwnMounts() {
-  const int flags = getuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
-  if (unshare(flags) != 0) _exit(kSkipped);
+  const std::string uid = std::to_string(getuid());
+  const std::string gid = std::to_string(getgid());
+  const bool root = getuid() == 0;
+  if (unshare(root ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0) _exit(kSkipped);
+  if (!root) {
+    // Else we would be nobody there, who can make no file.
+    CHILD_EXPECT(WriteText("/proc/self/setgroups", "deny"));
+    CHILD_EXPECT(WriteText("/proc/self/uid_map", uid + " " + uid + " 1"));
+    CHILD_EXPECT(WriteText("/proc/self/gid_map", gid + " " + gid + " 1"));
+  }
   // Else our mounts would show outside.
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(kSkipped);
 }
