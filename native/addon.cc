@@ -1,6 +1,8 @@
 #include <napi.h>
 
+#include "node/env_data.h"
 #include "node/errors.h"
+#include "node/futex.h"
 #include "node/mapped_file.h"
 #include "node/mapping.h"
 #include "node/memfd.h"
@@ -12,6 +14,7 @@
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new interproc::node::EnvData());
   interproc::node::InitErrors(env, exports);
   interproc::node::InitMemoryFile(env, exports);
   interproc::node::InitPosixShm(env, exports);
@@ -19,6 +22,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   interproc::node::InitMappedFile(env, exports);
   interproc::node::InitSysvShm(env, exports);
   interproc::node::InitMapping(env, exports);
+  interproc::node::InitFutex(env, exports);
   interproc::node::InitResourceLimit(env, exports);
   return exports;
 }

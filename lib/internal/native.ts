@@ -109,6 +109,14 @@ export interface Native {
   readonly advices: Readonly<Record<string, number>>;
   readonly hasExternalSharedArrayBuffer: boolean;
 
+  futexInit(onOver: (ids: number[]) => void): void;
+  futexAdd(mapping: NativeMapping, offset: number, expected: number, id: number): void;
+  futexCancel(id: number): boolean;
+  futexKeep(kept: boolean): void;
+  futexSleep(mapping: NativeMapping, offset: number, expected: number, nanoseconds: number): number;
+  futexWake(mapping: NativeMapping, offset: number, count: number): number;
+  readonly hasFutexWaitv: boolean;
+
   resourceLimit(resource: number): number;
   readonly resources: Readonly<Record<'memlock' | 'nofile' | 'fsize' | 'as', number>>;
 }

@@ -54,6 +54,8 @@ const limits: Record<string, (native: Native) => string> = {
   'EINVAL fcntl': () => 'the object knows no seals, or this kernel does not know the seal',
   'EINVAL madvise': () =>
     'this kernel has not that advice for this kind of memory, or not while it is locked',
+  'ENOSYS futex_waitv': () =>
+    'without it (Linux 5.16) each wait takes a thread, and 500 of them are the limit',
   'ENOMEM mlock': memlock,
   'EAGAIN mlock': memlock,
   'EPERM mlock': memlock,

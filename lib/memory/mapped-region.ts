@@ -11,6 +11,7 @@ import { constants } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
 import { type NativeMapping, native } from '../internal/native.js';
+import { mappingOf, type WatchableRegion, watch } from '../internal/region.js';
 import { type Advice, checkAdvice, writingAdvices } from './advice.js';
 import { checkFlag } from './options.js';
 
@@ -35,7 +36,7 @@ export interface RegionSettings {
 // The values of native/os/fault_guard.h, enum Fault.
 const faults = [undefined, 'truncated', 'no-space'] as const;
 
-export abstract class MappedRegion<Shared extends boolean = false> {
+export abstract class MappedRegion<Shared extends boolean = false> implements WatchableRegion {
   /** Undefined for an object of zero bytes, and after close. */
   #mapping: NativeMapping | undefined;
   #size: number;
@@ -43,6 +44,7 @@ export abstract class MappedRegion<Shared extends boolean = false> {
   /** Mappings whose buffer JS has moved elsewhere (`buffer.transfer()`): closed with the rest. */
   #moved: NativeMapping[] = [];
   #closed = false;
+  readonly #watchers = new Set<() => void>();
   readonly #settings: RegionSettings;
 
   /** @internal */
@@ -168,6 +170,7 @@ export abstract class MappedRegion<Shared extends boolean = false> {
     this.#closed = true;
     this.#closeMappings();
     this.release();
+    this.#tellWatchers();
   }
 
   [Symbol.dispose](): void {
@@ -195,6 +198,23 @@ export abstract class MappedRegion<Shared extends boolean = false> {
     this.#closeMappings();
     this.#mapping = mapping;
     this.#size = mapping === undefined ? 0 : native.mappingLength(mapping);
+    this.#tellWatchers();
+  }
+
+  /** @internal */
+  [mappingOf](): NativeMapping | undefined {
+    this.checkUsable();
+    return this.#mapping;
+  }
+
+  /** @internal */
+  [watch](listener: () => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  #tellWatchers(): void {
+    for (const watcher of [...this.#watchers]) watcher();
   }
 
   protected checkOpen(): void {

@@ -2,13 +2,10 @@
 
 #include <cstring>
 
+#include "node/env_data.h"
+
 namespace interproc::node {
 namespace {
-
-// Per env, because a factory belongs to one isolate.
-struct EnvData {
-  Napi::FunctionReference make_error;
-};
 
 Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) return FailArgument(info.Env(), "a function");
@@ -20,7 +17,6 @@ Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitErrors(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new EnvData());
   exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory));
 }
 

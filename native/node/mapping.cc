@@ -24,13 +24,6 @@
 namespace interproc::node {
 namespace {
 
-struct MappingKind {
-  using Object = os::Mapping;
-  static constexpr napi_type_tag kTag = {0x2b7d5a0f1c3e4b66, 0xa1b8c07752f94e02};
-  static constexpr const char* kName = "a mapping";
-};
-using MappingHandle = Handle<MappingKind>;
-
 Napi::Value MappedToJs(Napi::Env env, os::Result<os::Ref<os::Mapping>> mapping,
                        const std::string& path) {
   if (!mapping.ok()) return Fail(env, mapping.error(), path);

@@ -88,7 +88,8 @@ constexpr int kHandedOn = 0x49500000;
 constexpr int kToCopiesMost = 4;
 constexpr int kToOthersMost = 15;
 
-bool FindRange(uintptr_t address, Range* range) {
+// A range that was covered with protected zeros is there twice for a moment: a store looks for that one.
+bool FindRange(uintptr_t address, bool is_protected, Range* range) {
   for (GuardEntry* entry = all_entries.load(std::memory_order_acquire); entry != nullptr;
        entry = entry->next) {
     // Pairs with the release in RegisterRange.
@@ -104,6 +105,7 @@ bool FindRange(uintptr_t address, Range* range) {
     range->stores = entry->stores.load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the fence in UnregisterRange
     if (entry->generation.load(std::memory_order_relaxed) != generation) continue;
+    if (is_protected && range->stores != Stores::kProtected) continue;
     if (address >= range->begin && address < range->end) return true;
   }
   return false;
@@ -231,7 +233,7 @@ void OnBus(int signal, siginfo_t* info, void* context) {
   Range range;
   // BUS_ADRERR alone is a missing page; a broken memory module (BUS_MCEERR_*) is nothing to mend.
   const bool handled = info->si_code == BUS_ADRERR &&
-                       (FindRange(address, &range) ? FillHole(range, address) : IsOver(address));
+                       (FindRange(address, false, &range) ? FillHole(range, address) : IsOver(address));
   if (!handled) HandOn(&bus_chain, signal, info, context);
   errno = saved_errno;
 }
@@ -240,10 +242,9 @@ void OnSegv(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
   Range range;
-  const bool handled = info->si_code == SEGV_ACCERR &&
-                       (FindRange(address, &range)
-                            ? range.stores == Stores::kProtected && CopyPageOnce(range, address)
-                            : IsOver(address));
+  const bool handled =
+      info->si_code == SEGV_ACCERR &&
+      (FindRange(address, true, &range) ? CopyPageOnce(range, address) : IsOver(address));
   if (!handled) HandOn(&segv_chain, signal, info, context);
   errno = saved_errno;
 }

@@ -82,7 +82,8 @@ Result<Ref<Mapping>> Mapping::OfFile(const Ref<MemoryFile>& file, uint64_t offse
   }
   if (base == MAP_FAILED) return LastError("mmap");
   mapping->base_ = static_cast<char*>(base);
-  if (!mapping->Guard()) return Error{ENOMEM, "mmap"};
+  mapping->guard_ = mapping->Guard(mapping->base_, mapping->stores_);
+  if (mapping->guard_ == nullptr) return Error{ENOMEM, "mmap"};
   return mapping;
 }
 
@@ -103,7 +104,8 @@ Result<Ref<Mapping>> Mapping::OfSysv(int id, bool read_only) {
   mapping->page_size_ = PageSizeAt(base);
   mapping->length_ = status.value().size;
   mapping->mapped_length_ = RoundUp(mapping->length_, mapping->page_size_);
-  if (!mapping->Guard()) return Error{ENOMEM, "shmat"};
+  mapping->guard_ = mapping->Guard(mapping->base_, mapping->stores_);
+  if (mapping->guard_ == nullptr) return Error{ENOMEM, "shmat"};
   return mapping;
 }
 
@@ -111,34 +113,37 @@ Result<Ref<Mapping>> Mapping::Again() const {
   return sysv_id_ >= 0 ? OfSysv(sysv_id_, read_only_) : OfFile(file_, offset_ + lead_, length_);
 }
 
-bool Mapping::Guard() {
+GuardEntry* Mapping::Guard(char* base, Stores stores) const {
   GuardedRange range;
-  range.address = base_;
+  range.address = base;
   range.length = mapped_length_;
   range.page_size = page_size_;
   range.fd = file_ ? file_->fd() : -1;
   range.offset = offset_;
-  range.stores = stores_;
-  guard_ = RegisterRange(range);
-  return guard_ != nullptr;
+  range.stores = stores;
+  return RegisterRange(range);
 }
 
 Mapping::~Mapping() {
   Close();
-  if (guard_ != nullptr) UnregisterRange(guard_);
+  if (cover_guard_ != nullptr) UnregisterRange(cover_guard_);
+  if (twin_ != nullptr) munmap(twin_, mapped_length_);
   if (base_ != nullptr) munmap(base_, mapped_length_);
 }
 
-Fault Mapping::fault() const { return closed() ? Fault::kNone : FaultOf(guard_); }
+Fault Mapping::fault() const {
+  if (closed()) return Fault::kNone;
+  const Fault fault = FaultOf(guard_);
+  return fault == Fault::kNone && twin_guard_ != nullptr ? FaultOf(twin_guard_) : fault;
+}
 
 void Mapping::Close() {
   if (closed_.exchange(true)) return;
   if (base_ != nullptr && exposed_) CoverWithZeros();
-  if (twin_ != nullptr) munmap(twin_, mapped_length_);
-  twin_ = nullptr;
-  if (guard_ != nullptr && stores_ != Stores::kProtected) {
-    UnregisterRange(std::exchange(guard_, nullptr));
-  }
+  // A thread may be about to look at a word of the twin.
+  if (twin_ != nullptr) (void)mmap(twin_, mapped_length_, PROT_READ, MAP_FIXED | kZeroPages, -1, 0);
+  if (guard_ != nullptr) UnregisterRange(guard_);
+  if (twin_guard_ != nullptr) UnregisterRange(twin_guard_);
   file_ = Ref<MemoryFile>();
 }
 
@@ -149,12 +154,9 @@ void Mapping::CoverWithZeros() {
     return;
   }
   // vm.overcommit_memory=2 counts writable pages, used or not. Zeros to be read cost nothing, and
-  // the guard gives a page of its own to each store.
-  if (mmap(base_, mapped_length_, PROT_READ, MAP_FIXED | kZeroPages, -1, 0) == MAP_FAILED) return;
-  if (guard_ != nullptr) UnregisterRange(guard_);
-  stores_ = Stores::kProtected;
-  file_ = Ref<MemoryFile>();
-  (void)Guard();
+  // the guard, which has to know before, gives a page of its own to each store.
+  cover_guard_ = Guard(base_, Stores::kProtected);
+  (void)mmap(base_, mapped_length_, PROT_READ, MAP_FIXED | kZeroPages, -1, 0);
 }
 
 Mapping::Pages Mapping::PagesOf(char* base, size_t offset, size_t length) const {
@@ -170,6 +172,11 @@ Result<char*> Mapping::SharedBase() {
                       static_cast<off_t>(offset_));
     if (twin == MAP_FAILED) return LastError("mmap");
     twin_ = static_cast<char*>(twin);
+    twin_guard_ = Guard(twin_, Stores::kPrivate);
+    if (twin_guard_ == nullptr) {
+      munmap(std::exchange(twin_, nullptr), mapped_length_);
+      return Error{ENOMEM, "mmap"};
+    }
   }
   return twin_;
 }
@@ -227,6 +234,12 @@ Result<void> Mapping::Advise(size_t offset, size_t length, int advice) {
     return AboutMissingPage(LastError("madvise"), offset + length);
   }
   return {};
+}
+
+Result<const std::atomic<uint32_t>*> Mapping::WaitWord(size_t offset) {
+  Result<char*> base = SharedBase();
+  if (!base.ok()) return base.error();
+  return reinterpret_cast<const std::atomic<uint32_t>*>(base.value() + lead_ + offset);
 }
 
 Result<void> Mapping::Refresh() {

@@ -52,6 +52,9 @@ class Mapping : public RefCounted<Mapping> {
   Result<void> Lock(size_t offset, size_t length, bool on_fault);  // man 2 mlock2
   Result<void> Unlock(size_t offset, size_t length);               // man 2 munlock
   Result<void> Advise(size_t offset, size_t length, int advice);   // man 2 madvise
+  // The word at `offset`, to sleep on and to wake: of a read-only file in its shared twin, because
+  // sleeping would freeze the private page. REQUIRES a multiple of 4 that leaves room for it.
+  Result<const std::atomic<uint32_t>*> WaitWord(size_t offset);
   // Drops the private copies that stray stores into a read-only mapping made.
   Result<void> Refresh();
 
@@ -62,7 +65,7 @@ class Mapping : public RefCounted<Mapping> {
   };
 
   Mapping() = default;
-  bool Guard();
+  GuardEntry* Guard(char* base, GuardedRange::Stores stores) const;
   // Maps [base_, base_ + mapped_length_) anew without a gap, as zeros that nobody else sees.
   void CoverWithZeros();
   Pages PagesOf(char* base, size_t offset, size_t length) const;
@@ -83,8 +86,11 @@ class Mapping : public RefCounted<Mapping> {
   size_t length_ = 0;
   size_t page_size_ = 0;
   uint64_t offset_ = 0;  // of base_ in the file
-  GuardEntry* guard_ = nullptr;
   GuardedRange::Stores stores_ = GuardedRange::Stores::kShared;
+  // Entries are never freed, so another thread may ask the first two of a fault at any time.
+  GuardEntry* guard_ = nullptr;
+  GuardEntry* twin_guard_ = nullptr;
+  GuardEntry* cover_guard_ = nullptr;  // of zeros that are mapped PROT_READ
 };
 
 }  // namespace interproc::os

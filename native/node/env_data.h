@@ -1,0 +1,25 @@
+// What the addon keeps for each env (main thread or worker): nothing of it is shared between them.
+#ifndef INTERPROC_NODE_ENV_DATA_H_
+#define INTERPROC_NODE_ENV_DATA_H_
+
+#include <napi.h>
+
+#include <memory>
+
+#include "node/loop_waker.h"
+#include "os/futex_waiters.h"
+
+namespace interproc::node {
+
+struct EnvData {
+  Napi::FunctionReference make_error;  // errors.cc
+
+  // futex.cc. The waiters go before the waker that they wake.
+  Napi::FunctionReference on_waits_over;
+  os::Ref<LoopWaker> waker;
+  std::unique_ptr<os::FutexWaiters> waiters;
+};
+
+}  // namespace interproc::node
+
+#endif  // INTERPROC_NODE_ENV_DATA_H_

@@ -1,0 +1,130 @@
+#include "node/futex.h"
+
+#include <climits>
+#include <utility>
+#include <vector>
+
+#include "node/env_data.h"
+#include "node/mapping.h"
+#include "os/futex.h"
+
+namespace interproc::node {
+namespace {
+
+// (mapping, offset): a word inside it. Throws and gives null where there is none.
+const os::FutexWord* WordOf(Args& args, os::Ref<os::Mapping>** mapping) {
+  *mapping = MappingHandle::Of(args, 0);
+  const uint64_t offset = args.Size(1);
+  if (!args.ok()) return nullptr;
+  os::Ref<os::Mapping>& ref = **mapping;
+  const bool inside = ref && offset % sizeof(os::FutexWord) == 0 &&
+                      offset + sizeof(os::FutexWord) <= ref->length();
+  if (!inside) {
+    Fail(args.env(), {EINVAL, "futex"});
+    return nullptr;
+  }
+  os::Result<const os::FutexWord*> word = ref->WaitWord(offset);
+  if (word.ok()) return word.value();
+  Fail(args.env(), word.error());
+  return nullptr;
+}
+
+uint32_t Expected(Args& args, size_t index) {
+  return static_cast<uint32_t>(args.Integer(index, INT_MIN, UINT32_MAX));
+}
+
+// Hands the ids of the waits that are over to JS, all at once.
+void Deliver(Napi::Env env) {
+  EnvData* data = env.GetInstanceData<EnvData>();
+  const std::vector<uint64_t> ids = data->waiters->TakeCompleted();
+  if (ids.empty()) return;
+  Napi::Array list = Napi::Array::New(env, ids.size());
+  uint32_t index = 0;
+  for (const uint64_t id : ids) list.Set(index++, static_cast<double>(id));
+  data->on_waits_over.MakeCallback(env.Global(), {list});
+}
+
+// futexInit(onOver): once an env. onOver(ids) is called when waits are over.
+Napi::Value Init(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) return FailArgument(info.Env(), "a function");
+  EnvData* data = info.Env().GetInstanceData<EnvData>();
+  data->on_waits_over = Napi::Persistent(info[0].As<Napi::Function>());
+  if (data->waiters) return info.Env().Undefined();
+  data->waker = LoopWaker::New(info.Env(), Deliver);
+  if (!data->waker) return info.Env().Undefined();
+  data->waker->Keep(info.Env(), false);
+  data->waiters = std::make_unique<os::FutexWaiters>([waker = data->waker] { waker->Wake(); });
+  return info.Env().Undefined();
+}
+
+// futexAdd(mapping, offset, expected, id): REQUIRES futexInit
+Napi::Value Add(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Ref<os::Mapping>* mapping = nullptr;
+  const os::FutexWord* word = WordOf(args, &mapping);
+  if (word == nullptr) return info.Env().Undefined();
+  const uint32_t expected = Expected(args, 2);
+  const uint64_t id = args.Size(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<void> added =
+      info.Env().GetInstanceData<EnvData>()->waiters->Add(id, *mapping, word, expected);
+  return added.ok() ? info.Env().Undefined() : Fail(info.Env(), added.error());
+}
+
+// futexCancel(id): false if it is over already; onOver has told or will tell
+Napi::Value Cancel(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const uint64_t id = args.Size(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(),
+                            info.Env().GetInstanceData<EnvData>()->waiters->Cancel(id));
+}
+
+// futexKeep(kept): whether waits keep the process alive
+Napi::Value Keep(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const bool kept = args.Flag(0);
+  if (!args.ok()) return info.Env().Undefined();
+  info.Env().GetInstanceData<EnvData>()->waker->Keep(info.Env(), kept);
+  return info.Env().Undefined();
+}
+
+// futexSleep(mapping, offset, expected, nanoseconds): 0 woken, or the errno: EAGAIN, ETIMEDOUT, EINTR
+Napi::Value Sleep(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Ref<os::Mapping>* mapping = nullptr;
+  const os::FutexWord* word = WordOf(args, &mapping);
+  if (word == nullptr) return info.Env().Undefined();
+  const uint32_t expected = Expected(args, 2);
+  const uint64_t timeout_ns = args.Size(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<void> woken = os::FutexWait(word, expected, timeout_ns);
+  return Napi::Number::New(info.Env(), woken.ok() ? 0 : woken.error().number);
+}
+
+// futexWake(mapping, offset, count): how many were woken
+Napi::Value Wake(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Ref<os::Mapping>* mapping = nullptr;
+  const os::FutexWord* word = WordOf(args, &mapping);
+  if (word == nullptr) return info.Env().Undefined();
+  const int count = static_cast<int>(args.Integer(2, 0, INT_MAX));
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<int> woken = os::FutexWake(word, count);
+  if (!woken.ok()) return Fail(info.Env(), woken.error());
+  return Napi::Number::New(info.Env(), woken.value());
+}
+
+}  // namespace
+
+void InitFutex(Napi::Env env, Napi::Object exports) {
+  exports.Set("futexInit", Napi::Function::New(env, Init));
+  exports.Set("futexAdd", Napi::Function::New(env, Add));
+  exports.Set("futexCancel", Napi::Function::New(env, Cancel));
+  exports.Set("futexKeep", Napi::Function::New(env, Keep));
+  exports.Set("futexSleep", Napi::Function::New(env, Sleep));
+  exports.Set("futexWake", Napi::Function::New(env, Wake));
+  exports.Set("hasFutexWaitv", Napi::Boolean::New(env, os::HasFutexWaitv()));
+}
+
+}  // namespace interproc::node

@@ -1,0 +1,221 @@
+#include "os/futex_waiters.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+#include "os/thread.h"
+
+namespace interproc::os {
+
+void FutexCompletions::Put(std::vector<uint64_t> ids) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  // Under the lock: once Close() has returned, nobody is in here.
+  if (notify_) notify_();
+}
+
+std::vector<uint64_t> FutexCompletions::Take() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return std::exchange(ids_, {});
+}
+
+void FutexCompletions::Close() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  notify_ = nullptr;
+}
+
+// One thread and the waits that it holds: up to 127 by futex_waitv, or one.
+class FutexLane : public RefCounted<FutexLane> {
+ public:
+  struct Wait {
+    uint64_t id;
+    Ref<Mapping> mapping;  // keeps the address valid, closed or not
+    const FutexWord* word;
+    uint32_t expected;
+  };
+
+  // A lane that is not kept ends with its last wait.
+  FutexLane(Ref<FutexCompletions> completions, size_t capacity, bool kept)
+      : completions_(std::move(completions)), capacity_(capacity), kept_(kept) {}
+
+  // False when it is full or over.
+  bool Add(const Wait& wait) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (ended_ || waits_.size() >= capacity_) return false;
+    waits_.push_back(wait);
+    Interrupt();
+    return true;
+  }
+
+  bool Cancel(uint64_t id) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto found = Find(id);
+    if (found == waits_.end()) return false;
+    const Wait cancelled = std::move(*found);
+    waits_.erase(found);
+    Interrupt();
+    lock.unlock();
+    AwaitEndOfPlain(cancelled);
+    return true;
+  }
+
+  void Stop() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const std::vector<Wait> waits = std::exchange(waits_, {});
+    stopped_ = true;
+    Interrupt();
+    lock.unlock();
+    if (!waits.empty()) AwaitEndOfPlain(waits.front());
+  }
+
+  bool ended() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return ended_;
+  }
+
+  // The thread.
+  void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!stopped_ && (kept_ || !waits_.empty())) {
+      const std::vector<Wait> seen = waits_;
+      const uint32_t control = control_.load(std::memory_order_relaxed);
+      lock.unlock();
+      const Result<int> woken = plain() ? SleepOnOne(seen.front()) : SleepOnMany(seen, control);
+      lock.lock();
+      Collect(seen, woken);
+    }
+    ended_ = true;
+  }
+
+ private:
+  bool plain() const { return capacity_ == 1; }
+
+  std::vector<Wait>::iterator Find(uint64_t id) {
+    return std::find_if(waits_.begin(), waits_.end(),
+                        [id](const Wait& each) { return each.id == id; });
+  }
+
+  // REQUIRES mutex_. The thread sleeps on the number that it read under the mutex, so it can't miss
+  // this one.
+  void Interrupt() {
+    control_.fetch_add(1, std::memory_order_relaxed);
+    if (!plain()) (void)FutexWakePrivate(&control_, 1);
+  }
+
+  // Without futex_waitv there is no second word to interrupt by, so the word itself is woken until
+  // the thread is out: it may be just about to sleep. Other sleepers look again and go on.
+  void AwaitEndOfPlain(const Wait& wait) {
+    while (plain() && !ended()) {
+      (void)FutexWake(wait.word, INT_MAX);
+      sched_yield();
+    }
+  }
+
+  static Result<int> SleepOnOne(const Wait& wait) {
+    const Result<void> woken = FutexWait(wait.word, wait.expected, 0);
+    if (!woken.ok()) return woken.error();
+    return 0;
+  }
+
+  Result<int> SleepOnMany(const std::vector<Wait>& waits, uint32_t control) const {
+    FutexEntry entries[kFutexEntriesMax];
+    for (size_t index = 0; index < waits.size(); ++index) {
+      entries[index] = {waits[index].word, waits[index].expected, false};
+    }
+    entries[waits.size()] = {&control_, control, true};
+    return FutexWaitAny(entries, waits.size() + 1);
+  }
+
+  // REQUIRES mutex_. Looks at all of them, not just at the one reported: the kernel also counts as
+  // woken whom it doesn't report.
+  void Collect(const std::vector<Wait>& seen, const Result<int>& woken) {
+    // An address that can't be slept on (EFAULT): whoever waits finds out why by looking.
+    const bool broken =
+        !woken.ok() && woken.error().number != EAGAIN && woken.error().number != EINTR;
+    std::vector<uint64_t> over;
+    for (size_t index = 0; index < seen.size(); ++index) {
+      const Wait& wait = seen[index];
+      const bool reported = woken.ok() && static_cast<size_t>(woken.value()) == index;
+      if (!reported && !broken && !Changed(wait)) continue;
+      const auto found = Find(wait.id);
+      if (found == waits_.end()) {
+        (void)FutexWake(wait.word, 1);  // cancelled: the wake was meant for somebody
+      } else {
+        waits_.erase(found);
+        over.push_back(wait.id);
+      }
+    }
+    if (!over.empty()) completions_->Put(over);
+  }
+
+  // The load pairs with the store of whoever changes the word before waking. A page that is gone
+  // reads as zero, and the mapping is marked (fault_guard.h).
+  static bool Changed(const Wait& wait) {
+    return wait.word->load(std::memory_order_acquire) != wait.expected ||
+           wait.mapping->fault() != Fault::kNone;
+  }
+
+  const Ref<FutexCompletions> completions_;
+  const size_t capacity_;
+  const bool kept_;
+  std::mutex mutex_;
+  FutexWord control_{0};     // bumped under the mutex, slept on without
+  std::vector<Wait> waits_;  // all below: under the mutex
+  bool stopped_ = false;
+  bool ended_ = false;
+};
+
+namespace {
+
+void* RunLane(void* data) {
+  const Ref<FutexLane> lane = Ref<FutexLane>::Adopt(static_cast<FutexLane*>(data));
+  lane->Run();
+  return nullptr;
+}
+
+}  // namespace
+
+FutexWaiters::FutexWaiters(std::function<void()> notify)
+    : completions_(Ref<FutexCompletions>::Adopt(new FutexCompletions(std::move(notify)))) {}
+
+FutexWaiters::~FutexWaiters() {
+  completions_->Close();
+  for (const Ref<FutexLane>& lane : lanes_) lane->Stop();
+}
+
+Result<void> FutexWaiters::Add(uint64_t id, const Ref<Mapping>& mapping, const FutexWord* word,
+                               uint32_t expected) {
+  const FutexLane::Wait wait{id, mapping, word, expected};
+  const bool many = HasFutexWaitv();
+  if (many) {
+    for (const Ref<FutexLane>& lane : lanes_) {
+      if (lane->Add(wait)) return {};
+    }
+  }
+  lanes_.erase(std::remove_if(lanes_.begin(), lanes_.end(),
+                              [](const Ref<FutexLane>& lane) { return lane->ended(); }),
+               lanes_.end());
+  if (!many && lanes_.size() >= kPlainWaitsMax) return Error{ENOSYS, "futex_waitv"};
+  const size_t capacity = many ? kFutexEntriesMax - 1 : 1;
+  const bool kept = many && lanes_.empty();
+  Ref<FutexLane> lane = Ref<FutexLane>::Adopt(new FutexLane(completions_, capacity, kept));
+  lane->Add(wait);
+  Ref<FutexLane> for_thread = lane;
+  const Result<void> started = StartThread(RunLane, for_thread.get());
+  if (!started.ok()) return started;
+  for_thread.Leak();
+  lanes_.push_back(std::move(lane));
+  return {};
+}
+
+bool FutexWaiters::Cancel(uint64_t id) {
+  for (const Ref<FutexLane>& lane : lanes_) {
+    if (lane->Cancel(id)) return true;
+  }
+  return false;
+}
+
+}  // namespace interproc::os

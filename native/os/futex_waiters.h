@@ -1,0 +1,65 @@
+// FutexWaiters: any number of waits on words of shared memory, held by threads of our own so that no
+// event loop blocks. With futex_waitv a thread holds 127 words and one to interrupt it by; without,
+// each wait has a thread (at most kPlainWaitsMax).
+//
+//   Add ──> lane (a thread) ──woken or changed──> completed list ──Notify──> TakeCompleted
+//    └───────Cancel: true = it is off the list, nothing will come of it; false = it is over already
+//
+// A wake-one that reached a wait which was just cancelled is passed on to the next sleeper.
+// Thread safety: all methods from one thread, the owner's; Notify is called on the waiter threads.
+#ifndef INTERPROC_OS_FUTEX_WAITERS_H_
+#define INTERPROC_OS_FUTEX_WAITERS_H_
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "os/futex.h"
+#include "os/mapping.h"
+#include "os/ref_counted.h"
+
+namespace interproc::os {
+
+class FutexLane;
+
+// Where lanes put what is over; outlives the owner, whose threads may still be on their way out.
+class FutexCompletions : public RefCounted<FutexCompletions> {
+ public:
+  explicit FutexCompletions(std::function<void()> notify) : notify_(std::move(notify)) {}
+
+  void Put(std::vector<uint64_t> ids);
+  std::vector<uint64_t> Take();
+  // After this nothing is notified any more.
+  void Close();
+
+ private:
+  std::mutex mutex_;
+  std::vector<uint64_t> ids_;
+  std::function<void()> notify_;  // empty once closed
+};
+
+class FutexWaiters {
+ public:
+  static constexpr size_t kPlainWaitsMax = 500;
+
+  explicit FutexWaiters(std::function<void()> notify);
+  ~FutexWaiters();
+  FutexWaiters(const FutexWaiters&) = delete;
+  FutexWaiters& operator=(const FutexWaiters&) = delete;
+
+  // Waits until the word at `offset` of the mapping is woken or differs from `expected`. REQUIRES an
+  // id that is not in use. ENOSYS past kPlainWaitsMax without futex_waitv; EAGAIN without threads.
+  Result<void> Add(uint64_t id, const Ref<Mapping>& mapping, const FutexWord* word,
+                   uint32_t expected);
+  bool Cancel(uint64_t id);
+  std::vector<uint64_t> TakeCompleted() { return completions_->Take(); }
+
+ private:
+  Ref<FutexCompletions> completions_;
+  std::vector<Ref<FutexLane>> lanes_;
+};
+
+}  // namespace interproc::os
+
+#endif  // INTERPROC_OS_FUTEX_WAITERS_H_
