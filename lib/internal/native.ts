@@ -110,7 +110,7 @@ export interface Native {
   readonly hasExternalSharedArrayBuffer: boolean;
 
   futexInit(onOver: (ids: number[]) => void): void;
-  futexAdd(mapping: NativeMapping, offset: number, expected: number, id: number): void;
+  futexAdd(mapping: NativeMapping, offset: number, expected: number, id: number): boolean;
   futexCancel(id: number): boolean;
   futexKeep(kept: boolean): void;
   futexSleep(mapping: NativeMapping, offset: number, expected: number, nanoseconds: number): number;

@@ -7,11 +7,17 @@ import type { NativeMapping } from './native.js';
 export const mappingOf: unique symbol = Symbol('mappingOf');
 export const watch: unique symbol = Symbol('watch');
 
+/** Lets go of the mapping; returns what to do once the change is made. */
+export type LeaveMapping = () => (() => void) | undefined;
+
 export interface WatchableRegion {
   /** Throws what every use of the region throws: closed, truncated. */
   [mappingOf](): NativeMapping | undefined;
-  /** Calls `listener` after it was closed or shows another mapping, until the function that it returns is called. */
-  [watch](listener: () => void): () => void;
+  /**
+   * Calls `leave` before each change of the mapping (it is closed, or the region shows another one), and what that
+   * returns after it. Until the function that it returns is called.
+   */
+  [watch](leave: LeaveMapping): () => void;
 }
 
 export function isWatchable(value: unknown): value is WatchableRegion {

@@ -11,7 +11,7 @@ import { constants } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
 import { type NativeMapping, native } from '../internal/native.js';
-import { mappingOf, type WatchableRegion, watch } from '../internal/region.js';
+import { type LeaveMapping, mappingOf, type WatchableRegion, watch } from '../internal/region.js';
 import { type Advice, checkAdvice, writingAdvices } from './advice.js';
 import { checkFlag } from './options.js';
 
@@ -44,7 +44,7 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
   /** Mappings whose buffer JS has moved elsewhere (`buffer.transfer()`): closed with the rest. */
   #moved: NativeMapping[] = [];
   #closed = false;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Set<LeaveMapping>();
   readonly #settings: RegionSettings;
 
   /** @internal */
@@ -167,10 +167,11 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
   /** Closes it; again is allowed and does nothing. Views that are still held read zeros from now on. */
   close(): void {
     if (this.#closed) return;
+    const go = this.#leaveMapping();
     this.#closed = true;
     this.#closeMappings();
     this.release();
-    this.#tellWatchers();
+    go();
   }
 
   [Symbol.dispose](): void {
@@ -195,10 +196,11 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
 
   /** Shows another range from now on; views of the old one read zeros. */
   protected replaceMapping(mapping: NativeMapping | undefined): void {
+    const go = this.#leaveMapping();
     this.#closeMappings();
     this.#mapping = mapping;
     this.#size = mapping === undefined ? 0 : native.mappingLength(mapping);
-    this.#tellWatchers();
+    go();
   }
 
   /** @internal */
@@ -208,13 +210,16 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
   }
 
   /** @internal */
-  [watch](listener: () => void): () => void {
-    this.#watchers.add(listener);
-    return () => this.#watchers.delete(listener);
+  [watch](leave: LeaveMapping): () => void {
+    this.#watchers.add(leave);
+    return () => this.#watchers.delete(leave);
   }
 
-  #tellWatchers(): void {
-    for (const watcher of [...this.#watchers]) watcher();
+  #leaveMapping(): () => void {
+    const arrivals = [...this.#watchers].map((leave) => leave());
+    return () => {
+      for (const arrive of arrivals) arrive?.();
+    };
   }
 
   protected checkOpen(): void {

@@ -46,16 +46,22 @@ export function waitOn(
         settle.reject(error);
       }
     };
-    let id = add(checkWord(region, offset), offset, expected, over);
-    const unwatch = region[watch](() => {
-      if (!cancel(id)) return; // `over` is about to be called
+    let id: number;
+    let unwatch = () => {};
+    const start = () => {
+      id = add(checkWord(region, offset), offset, expected, over);
+    };
+    const goOn = () => {
       try {
-        id = add(checkWord(region, offset), offset, expected, over);
+        start();
       } catch (error) {
         unwatch();
         settle.reject(error);
       }
-    });
+    };
+    start();
+    // Where it can't be cancelled it is over already, and `over` about to be called.
+    unwatch = region[watch](() => (cancel(id) ? goOn : undefined));
     return () => {
       if (!cancel(id)) return false;
       unwatch();
@@ -107,6 +113,7 @@ export function wake(memory: MappedRegion<boolean>, offset: number, count: numbe
 const pending = new Map<number, () => void>();
 let lastId = 0;
 
+/** Where the word differs already, `over` is called at once. */
 function add(mapping: NativeMapping, offset: number, expected: number, over: () => void): number {
   if (lastId === 0) {
     native.futexInit((ids) => {
@@ -114,13 +121,16 @@ function add(mapping: NativeMapping, offset: number, expected: number, over: () 
     });
   }
   const id = ++lastId;
-  native.futexAdd(mapping, offset, expected, id);
+  if (!native.futexAdd(mapping, offset, expected, id)) {
+    over();
+    return id;
+  }
   if (pending.size === 0) native.futexKeep(true);
   pending.set(id, over);
   return id;
 }
 
-/** False: it is over already, and its callback is about to be called. */
+/** False: it is over already, and its callback is about to be called or was. */
 function cancel(id: number): boolean {
   const cancelled = native.futexCancel(id);
   if (cancelled) remove(id);

@@ -57,7 +57,8 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// futexAdd(mapping, offset, expected, id): REQUIRES futexInit
+// futexAdd(mapping, offset, expected, id): false, and nothing was added, where the word differs
+// already. REQUIRES futexInit
 Napi::Value Add(const Napi::CallbackInfo& info) {
   Args args(info);
   os::Ref<os::Mapping>* mapping = nullptr;
@@ -66,9 +67,14 @@ Napi::Value Add(const Napi::CallbackInfo& info) {
   const uint32_t expected = Expected(args, 2);
   const uint64_t id = args.Size(3);
   if (!args.ok()) return info.Env().Undefined();
+  // Seen here and now, so that a wait of one try finds it.
+  if (word->load(std::memory_order_acquire) != expected) {
+    return Napi::Boolean::New(info.Env(), false);
+  }
   const os::Result<void> added =
       info.Env().GetInstanceData<EnvData>()->waiters->Add(id, *mapping, word, expected);
-  return added.ok() ? info.Env().Undefined() : Fail(info.Env(), added.error());
+  if (!added.ok()) return Fail(info.Env(), added.error());
+  return Napi::Boolean::New(info.Env(), true);
 }
 
 // futexCancel(id): false if it is over already; onOver has told or will tell

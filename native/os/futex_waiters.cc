@@ -9,6 +9,12 @@
 #include "os/thread.h"
 
 namespace interproc::os {
+namespace {
+
+constexpr int kInterruptTries = 10'000;
+constexpr uint64_t kPlainSleepNs = 1'000'000'000;
+
+}  // namespace
 
 void FutexCompletions::Put(std::vector<uint64_t> ids) {
   std::lock_guard<std::mutex> lock(mutex_);
@@ -106,16 +112,17 @@ class FutexLane : public RefCounted<FutexLane> {
   }
 
   // Without futex_waitv there is no second word to interrupt by, so the word itself is woken until
-  // the thread is out: it may be just about to sleep. Other sleepers look again and go on.
+  // the thread is out: it may be just about to sleep. Other sleepers look again and go on. A word that
+  // was truncated away can't be woken: that thread goes by itself, a moment later.
   void AwaitEndOfPlain(const Wait& wait) {
-    while (plain() && !ended()) {
+    for (int tries = 0; plain() && !ended() && tries < kInterruptTries; ++tries) {
       (void)FutexWake(wait.word, INT_MAX);
       sched_yield();
     }
   }
 
   static Result<int> SleepOnOne(const Wait& wait) {
-    const Result<void> woken = FutexWait(wait.word, wait.expected, 0);
+    const Result<void> woken = FutexWait(wait.word, wait.expected, kPlainSleepNs);
     if (!woken.ok()) return woken.error();
     return 0;
   }
@@ -133,13 +140,14 @@ class FutexLane : public RefCounted<FutexLane> {
   // woken whom it doesn't report.
   void Collect(const std::vector<Wait>& seen, const Result<int>& woken) {
     // An address that can't be slept on (EFAULT): whoever waits finds out why by looking.
-    const bool broken =
-        !woken.ok() && woken.error().number != EAGAIN && woken.error().number != EINTR;
+    const int error = woken.ok() ? 0 : woken.error().number;
+    const bool broken = error != 0 && error != EAGAIN && error != EINTR && error != ETIMEDOUT;
     std::vector<uint64_t> over;
     for (size_t index = 0; index < seen.size(); ++index) {
       const Wait& wait = seen[index];
       const bool reported = woken.ok() && static_cast<size_t>(woken.value()) == index;
-      if (!reported && !broken && !Changed(wait)) continue;
+      const bool changed = Changed(wait);  // always: a look is what marks a mapping that was truncated
+      if (!reported && !broken && !changed) continue;
       const auto found = Find(wait.id);
       if (found == waits_.end()) {
         (void)FutexWake(wait.word, 1);  // cancelled: the wake was meant for somebody

@@ -239,6 +239,7 @@ Result<void> Mapping::Advise(size_t offset, size_t length, int advice) {
 Result<const std::atomic<uint32_t>*> Mapping::WaitWord(size_t offset) {
   Result<char*> base = SharedBase();
   if (!base.ok()) return base.error();
+  MarkExposed();  // threads of ours look at it until they know of a close
   return reinterpret_cast<const std::atomic<uint32_t>*>(base.value() + lead_ + offset);
 }
 

@@ -74,6 +74,9 @@ const exported = [
   'SysvSharedMemory',
   'ftok',
   'IpcError',
+  'waitOn',
+  'waitOnSync',
+  'wake',
   'features',
   'isSupported',
 ];
