@@ -59,7 +59,11 @@ function vitest(file) {
 }
 
 part('vitest', () => {
-  const runs = { tests: vitest('tests.json'), 'with a SharedArrayBuffer': vitest('runtimes.json') };
+  const runs = {
+    tests: vitest('tests.json'),
+    'with a SharedArrayBuffer': vitest('runtimes.json'),
+    'without futex_waitv': vitest('fallbacks.json'),
+  };
   const ranSomewhere = new Set(Object.values(runs).flatMap((run) => [...run.passed, ...run.failed]));
   for (const [name, run] of Object.entries(runs)) {
     add(name, run.passed.length, run.failed.length);

@@ -6,6 +6,10 @@ export interface Features {
   readonly sharedMemory: boolean;
   readonly mappedFile: boolean;
   readonly sysvSharedMemory: boolean;
+  /** `waitOn`, `waitOnSync`, `wake`. */
+  readonly waiting: boolean;
+  /** Whether any number of `waitOn` can be pending (futex_waitv, Linux 5.16), or just 500. */
+  readonly futexWaitv: boolean;
   /** Whether `{ sharedArrayBuffer: true }` works: Node >= 22.23.3, 24.16 or 26.1. */
   readonly sharedArrayBuffer: boolean;
 }
@@ -17,5 +21,7 @@ export const features: Features = Object.freeze({
   sharedMemory: isLoaded,
   mappedFile: isLoaded,
   sysvSharedMemory: isLoaded,
+  waiting: isLoaded,
+  futexWaitv: isLoaded && native.hasFutexWaitv,
   sharedArrayBuffer: isLoaded && native.hasExternalSharedArrayBuffer,
 });

@@ -1,6 +1,5 @@
 export { IpcError, type IpcErrorCode, type IpcErrorDetails } from './errors.js';
 export { type Features, features, isSupported } from './features.js';
-export type { SyncWaitOptions, WaitOptions } from './internal/waiting.js';
 export type { Advice } from './memory/advice.js';
 export type { Seal } from './memory/file-memory.js';
 export { ftok, type Key } from './memory/ftok.js';
@@ -18,4 +17,4 @@ export {
   type SysvSharedMemoryCreateOptions,
   type SysvSharedMemoryStat,
 } from './memory/sysv-shared-memory.js';
-export { waitOn, waitOnSync, wake } from './sync/wait-on.js';
+export { type SyncWaitOptions, type WaitOptions, waitOn, waitOnSync, wake } from './sync/wait-on.js';

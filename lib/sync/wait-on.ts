@@ -13,6 +13,8 @@ import { isWatchable, mappingOf, type WatchableRegion, watch } from '../internal
 import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
 import type { MappedRegion } from '../memory/mapped-region.js';
 
+export type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
+
 const wordBytes = 4;
 const nsPerMs = 1e6;
 const everybody = 0x7fff_ffff;
@@ -103,7 +105,11 @@ export function waitOnSync(
  * @returns How many were asleep and are woken.
  * @throws `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_TRUNCATED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
  */
-export function wake(memory: MappedRegion<boolean>, offset: number, count: number = Number.POSITIVE_INFINITY): number {
+export function wake(
+  memory: MappedRegion<boolean>,
+  offset: number,
+  count: number = Number.POSITIVE_INFINITY,
+): number {
   const mapping = checkWord(checkRegion(memory), offset);
   const most = count === Number.POSITIVE_INFINITY ? everybody : checkInteger(count, 'count', 0, everybody);
   return native.futexWake(mapping, offset, most);
@@ -145,7 +151,8 @@ function remove(id: number): (() => void) | undefined {
 }
 
 function checkRegion(memory: unknown): WatchableRegion {
-  if (!isWatchable(memory)) throw invalidType('memory', 'shared memory, a mapped file or a window of one', memory);
+  if (!isWatchable(memory))
+    throw invalidType('memory', 'shared memory, a mapped file or a window of one', memory);
   return memory;
 }
 
@@ -154,7 +161,11 @@ function checkWord(region: WatchableRegion, offset: unknown): NativeMapping {
   const length = mapping === undefined ? 0 : native.mappingLength(mapping);
   const start = checkInteger(offset, 'offset', 0);
   if (mapping === undefined || start + wordBytes > length) {
-    throw outOfRange('offset', `at least ${wordBytes} bytes before the end of the memory, at ${length}`, offset);
+    throw outOfRange(
+      'offset',
+      `at least ${wordBytes} bytes before the end of the memory, at ${length}`,
+      offset,
+    );
   }
   if (start % wordBytes !== 0) throw outOfRange('offset', `a multiple of ${wordBytes}`, offset);
   return mapping;

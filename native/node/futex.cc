@@ -17,8 +17,8 @@ const os::FutexWord* WordOf(Args& args, os::Ref<os::Mapping>** mapping) {
   const uint64_t offset = args.Size(1);
   if (!args.ok()) return nullptr;
   os::Ref<os::Mapping>& ref = **mapping;
-  const bool inside = ref && offset % sizeof(os::FutexWord) == 0 &&
-                      offset + sizeof(os::FutexWord) <= ref->length();
+  const bool inside =
+      ref && offset % sizeof(os::FutexWord) == 0 && offset + sizeof(os::FutexWord) <= ref->length();
   if (!inside) {
     Fail(args.env(), {EINVAL, "futex"});
     return nullptr;
@@ -67,8 +67,9 @@ Napi::Value Add(const Napi::CallbackInfo& info) {
   const uint32_t expected = Expected(args, 2);
   const uint64_t id = args.Size(3);
   if (!args.ok()) return info.Env().Undefined();
-  // Seen here and now, so that a wait of one try finds it.
-  if (word->load(std::memory_order_acquire) != expected) {
+  // Seen here and now, so that a wait of one try finds it; the look also finds a page that is gone.
+  if (word->load(std::memory_order_acquire) != expected ||
+      (*mapping)->fault() != os::Fault::kNone) {
     return Napi::Boolean::New(info.Env(), false);
   }
   const os::Result<void> added =
@@ -82,8 +83,7 @@ Napi::Value Cancel(const Napi::CallbackInfo& info) {
   Args args(info);
   const uint64_t id = args.Size(0);
   if (!args.ok()) return info.Env().Undefined();
-  return Napi::Boolean::New(info.Env(),
-                            info.Env().GetInstanceData<EnvData>()->waiters->Cancel(id));
+  return Napi::Boolean::New(info.Env(), info.Env().GetInstanceData<EnvData>()->waiters->Cancel(id));
 }
 
 // futexKeep(kept): whether waits keep the process alive
@@ -95,7 +95,8 @@ Napi::Value Keep(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// futexSleep(mapping, offset, expected, nanoseconds): 0 woken, or the errno: EAGAIN, ETIMEDOUT, EINTR
+// futexSleep(mapping, offset, expected, nanoseconds): 0 woken, or the errno: EAGAIN, ETIMEDOUT,
+// EINTR
 Napi::Value Sleep(const Napi::CallbackInfo& info) {
   Args args(info);
   os::Ref<os::Mapping>* mapping = nullptr;

@@ -10,8 +10,7 @@ os::Ref<LoopWaker> LoopWaker::New(Napi::Env env, std::function<void(Napi::Env)> 
   os::Ref<LoopWaker> for_function = waker;
   const napi_value name = Napi::String::New(env, "interproc");
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, for_function.get(), OnGone,
-                                      for_function.get(), OnWake,
-                                      &waker->function_) != napi_ok) {
+                                      for_function.get(), OnWake, &waker->function_) != napi_ok) {
     Napi::Error::New(env, "interproc: the event loop takes no more wakers")
         .ThrowAsJavaScriptException();
     return {};

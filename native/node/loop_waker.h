@@ -1,7 +1,7 @@
-// LoopWaker: how threads of our own reach an event loop. Wake() from any thread runs `on_wake` on the
-// env's thread soon after, once for any number of wakes in between.
-// Node deletes a threadsafe function with its env, whoever still means to call it; a waker may be
-// woken at any time, also when its env is long gone: then nothing happens.
+// LoopWaker: how threads of our own reach an event loop. Wake() from any thread runs `on_wake` on
+// the env's thread soon after, once for any number of wakes in between. Node deletes a threadsafe
+// function with its env, whoever still means to call it; a waker may be woken at any time, also
+// when its env is long gone: then nothing happens.
 #ifndef INTERPROC_NODE_LOOP_WAKER_H_
 #define INTERPROC_NODE_LOOP_WAKER_H_
 

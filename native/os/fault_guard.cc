@@ -88,7 +88,8 @@ constexpr int kHandedOn = 0x49500000;
 constexpr int kToCopiesMost = 4;
 constexpr int kToOthersMost = 15;
 
-// A range that was covered with protected zeros is there twice for a moment: a store looks for that one.
+// A range that was covered with protected zeros is there twice for a moment: a store looks for that
+// one.
 bool FindRange(uintptr_t address, bool is_protected, Range* range) {
   for (GuardEntry* entry = all_entries.load(std::memory_order_acquire); entry != nullptr;
        entry = entry->next) {
@@ -232,8 +233,9 @@ void OnBus(int signal, siginfo_t* info, void* context) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
   Range range;
   // BUS_ADRERR alone is a missing page; a broken memory module (BUS_MCEERR_*) is nothing to mend.
-  const bool handled = info->si_code == BUS_ADRERR &&
-                       (FindRange(address, false, &range) ? FillHole(range, address) : IsOver(address));
+  const bool handled =
+      info->si_code == BUS_ADRERR &&
+      (FindRange(address, false, &range) ? FillHole(range, address) : IsOver(address));
   if (!handled) HandOn(&bus_chain, signal, info, context);
   errno = saved_errno;
 }

@@ -15,8 +15,8 @@ namespace interproc::os {
 namespace {
 
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
-constexpr uint32_t kFlagSize32 = 2;       // FUTEX_32 of <linux/futex.h>, which older headers lack
-constexpr uint32_t kFlagPrivate = 128;    // FUTEX_PRIVATE_FLAG
+constexpr uint32_t kFlagSize32 = 2;     // FUTEX_32 of <linux/futex.h>, which older headers lack
+constexpr uint32_t kFlagPrivate = 128;  // FUTEX_PRIVATE_FLAG
 
 // struct futex_waitv of <linux/futex.h>, which headers before 5.16 lack.
 struct WaitvEntry {

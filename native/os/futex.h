@@ -1,6 +1,6 @@
 // Sleeping on 32-bit words of shared memory (man 2 futex; futex_waitv since Linux 5.16). Words are
-// shared between processes, never FUTEX_PRIVATE unless said so: the kernel finds the sleepers by the
-// page behind the address.
+// shared between processes, never FUTEX_PRIVATE unless said so: the kernel finds the sleepers by
+// the page behind the address.
 #ifndef INTERPROC_OS_FUTEX_H_
 #define INTERPROC_OS_FUTEX_H_
 
@@ -23,15 +23,16 @@ struct FutexEntry {
 
 constexpr size_t kFutexEntriesMax = 128;  // FUTEX_WAITV_MAX
 
-// Whether futex_waitv is there: asked once; ENOSYS and a seccomp filter's EPERM both mean no, and so
-// does INTERPROC_NO_FUTEX_WAITV=1 in the environment.
+// Whether futex_waitv is there: asked once; ENOSYS and a seccomp filter's EPERM both mean no, and
+// so does INTERPROC_NO_FUTEX_WAITV=1 in the environment.
 bool HasFutexWaitv();
 
 // Sleeps until one of the words is woken; gives its index. EAGAIN: a word differs from what was
 // expected. EINTR. Two words woken at once are reported as one: look at all again.
 Result<int> FutexWaitAny(const FutexEntry* entries, size_t count);
 
-// Sleeps until the word is woken, or `timeout_ns` are over (ETIMEDOUT); 0 = for ever. EAGAIN, EINTR.
+// Sleeps until the word is woken, or `timeout_ns` are over (ETIMEDOUT); 0 = for ever. EAGAIN,
+// EINTR.
 Result<void> FutexWait(const FutexWord* word, uint32_t expected, uint64_t timeout_ns);
 
 // Wakes at most `count` sleepers, tells how many.

@@ -112,8 +112,8 @@ class FutexLane : public RefCounted<FutexLane> {
   }
 
   // Without futex_waitv there is no second word to interrupt by, so the word itself is woken until
-  // the thread is out: it may be just about to sleep. Other sleepers look again and go on. A word that
-  // was truncated away can't be woken: that thread goes by itself, a moment later.
+  // the thread is out: it may be just about to sleep. Other sleepers look again and go on. A word
+  // that was truncated away can't be woken: that thread goes by itself, a moment later.
   void AwaitEndOfPlain(const Wait& wait) {
     for (int tries = 0; plain() && !ended() && tries < kInterruptTries; ++tries) {
       (void)FutexWake(wait.word, INT_MAX);
@@ -146,7 +146,8 @@ class FutexLane : public RefCounted<FutexLane> {
     for (size_t index = 0; index < seen.size(); ++index) {
       const Wait& wait = seen[index];
       const bool reported = woken.ok() && static_cast<size_t>(woken.value()) == index;
-      const bool changed = Changed(wait);  // always: a look is what marks a mapping that was truncated
+      const bool changed =
+          Changed(wait);  // always: a look is what marks a mapping that was truncated
       if (!reported && !broken && !changed) continue;
       const auto found = Find(wait.id);
       if (found == waits_.end()) {

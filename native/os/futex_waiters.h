@@ -1,6 +1,6 @@
-// FutexWaiters: any number of waits on words of shared memory, held by threads of our own so that no
-// event loop blocks. With futex_waitv a thread holds 127 words and one to interrupt it by; without,
-// each wait has a thread (at most kPlainWaitsMax).
+// FutexWaiters: any number of waits on words of shared memory, held by threads of our own so that
+// no event loop blocks. With futex_waitv a thread holds 127 words and one to interrupt it by;
+// without, each wait has a thread (at most kPlainWaitsMax).
 //
 //   Add ──> lane (a thread) ──woken or changed──> completed list ──Notify──> TakeCompleted
 //    └───────Cancel: true = it is off the list, nothing will come of it; false = it is over already
@@ -48,8 +48,9 @@ class FutexWaiters {
   FutexWaiters(const FutexWaiters&) = delete;
   FutexWaiters& operator=(const FutexWaiters&) = delete;
 
-  // Waits until the word at `offset` of the mapping is woken or differs from `expected`. REQUIRES an
-  // id that is not in use. ENOSYS past kPlainWaitsMax without futex_waitv; EAGAIN without threads.
+  // Waits until the word at `offset` of the mapping is woken or differs from `expected`. REQUIRES
+  // an id that is not in use. ENOSYS past kPlainWaitsMax without futex_waitv; EAGAIN without
+  // threads.
   Result<void> Add(uint64_t id, const Ref<Mapping>& mapping, const FutexWord* word,
                    uint32_t expected);
   bool Cancel(uint64_t id);

@@ -1,5 +1,13 @@
 import { truncateSync } from 'node:fs';
-import { MappedFile, type MappedRegion, SharedMemory, SysvSharedMemory, wake, waitOn, waitOnSync } from 'interproc';
+import {
+  MappedFile,
+  type MappedRegion,
+  SharedMemory,
+  SysvSharedMemory,
+  waitOn,
+  waitOnSync,
+  wake,
+} from 'interproc';
 import { describe, expect, it } from 'vitest';
 import { holdings } from '../support/leaks.js';
 import { shmName, tempPath } from '../support/names.js';
@@ -118,16 +126,25 @@ describe('waiting on a word', () => {
 
   it('ends in ETIMEDOUT, or in an AbortError with its cause, and leaves nothing behind', async () => {
     using memory = SharedMemory.anonymous({ size: 4096 });
-    await expect(waitOn(memory, 0, 0, { timeout: 0.5 })).rejects.toMatchObject({ name: 'IpcError', code: 'ETIMEDOUT' });
+    await expect(waitOn(memory, 0, 0, { timeout: 0.5 })).rejects.toMatchObject({
+      name: 'IpcError',
+      code: 'ETIMEDOUT',
+    });
     await expect(waitOn(memory, 0, 0, { timeout: 0 })).rejects.toMatchObject({ code: 'ETIMEDOUT' });
-    expect(() => waitOnSync(memory, 0, 0, { timeout: 1 })).toThrow(expect.objectContaining({ code: 'ETIMEDOUT' }));
-    expect(() => waitOnSync(memory, 0, 0, { timeout: 0 })).toThrow(expect.objectContaining({ code: 'ETIMEDOUT' }));
+    expect(() => waitOnSync(memory, 0, 0, { timeout: 1 })).toThrow(
+      expect.objectContaining({ code: 'ETIMEDOUT' }),
+    );
+    expect(() => waitOnSync(memory, 0, 0, { timeout: 0 })).toThrow(
+      expect.objectContaining({ code: 'ETIMEDOUT' }),
+    );
     const controller = new AbortController();
     const waited = waitOn(memory, 0, 0, { signal: controller.signal });
     const reason = new Error('enough');
     controller.abort(reason);
     await expect(waited).rejects.toMatchObject({ name: 'AbortError', code: 'ABORT_ERR', cause: reason });
-    await expect(waitOn(memory, 0, 0, { signal: controller.signal })).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    await expect(waitOn(memory, 0, 0, { signal: controller.signal })).rejects.toMatchObject({
+      code: 'ABORT_ERR',
+    });
     expect(memory.closed).toBe(false);
   });
 
@@ -164,7 +181,10 @@ describe('waiting on a word', () => {
       [[new ArrayBuffer(8), 0, 0], 'ERR_INVALID_ARG_TYPE'],
       [[null, 0, 0], 'ERR_INVALID_ARG_TYPE'],
       [[memory, '0', 0], 'ERR_INVALID_ARG_TYPE'],
-      ...[-4, 2, 97, 100, 0.5, Number.NaN, 2 ** 60].map((offset): [unknown[], string] => [[memory, offset, 0], 'ERR_OUT_OF_RANGE']),
+      ...[-4, 2, 97, 100, 0.5, Number.NaN, 2 ** 60].map((offset): [unknown[], string] => [
+        [memory, offset, 0],
+        'ERR_OUT_OF_RANGE',
+      ]),
     ];
     const badWaits: [unknown[], string][] = [
       ...bad,
@@ -178,9 +198,13 @@ describe('waiting on a word', () => {
       await expect((waitOn as any)(...args), String(args)).rejects.toMatchObject({ code });
       expect(() => (waitOnSync as any)(...args), String(args)).toThrow(expect.objectContaining({ code }));
     }
-    await expect((waitOn as any)(memory, 0, 1, { signal: {} })).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
-    for (const [args, code] of bad) expect(() => (wake as any)(args[0], args[1])).toThrow(expect.objectContaining({ code }));
-    for (const count of [-1, 1.5, 2 ** 31]) expect(() => wake(memory, 0, count)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }));
+    await expect((waitOn as any)(memory, 0, 1, { signal: {} })).rejects.toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+    });
+    for (const [args, code] of bad)
+      expect(() => (wake as any)(args[0], args[1])).toThrow(expect.objectContaining({ code }));
+    for (const count of [-1, 1.5, 2 ** 31])
+      expect(() => wake(memory, 0, count)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }));
   });
 
   it('leaks no descriptor and no mapping', async () => {

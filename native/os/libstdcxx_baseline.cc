@@ -1,0 +1,10 @@
+// What headers of newer C++ libraries call and the one of GCC 8 lacks. std::vector asks for this
+// where an element count overflows, which would throw; the addon is built without exceptions.
+#include <cstdlib>
+
+namespace std {
+
+[[noreturn]] void __throw_bad_array_new_length();
+[[noreturn]] void __throw_bad_array_new_length() { abort(); }
+
+}  // namespace std
