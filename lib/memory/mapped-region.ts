@@ -114,6 +114,8 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
     if (mapping === undefined || length === 0) return;
     await native.mappingSync(mapping, offset, length, this.#settings.label);
     this.checkUsable();
+    // Resized meanwhile: what was synced was no longer the object.
+    if (this.#mapping !== mapping) await this.sync(range);
   }
 
   /** As `sync`, blocking the calling thread until the disk has it. */

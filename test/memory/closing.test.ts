@@ -227,6 +227,16 @@ describe('closing', () => {
     await expect(synced).rejects.toEqual(closed);
   });
 
+  it('is not what a resize does to an asynchronous sync, which goes on with what there is then', async () => {
+    using file = MappedFile.create(tempPath(), { size: 1 << 20 });
+    new Uint8Array(file.buffer).fill(1);
+    const synced = file.sync();
+    const outside = file.sync({ offset: 8192 }).catch((error) => error.code);
+    file.resize(4096);
+    expect(await synced).toBeUndefined();
+    expect(await outside).toBe('ERR_OUT_OF_RANGE');
+  });
+
   it('ten thousand times, in every way, leaks no descriptor, mapping or thread', async () => {
     const source = `
       import { readdirSync, readFileSync } from 'node:fs';
