@@ -82,6 +82,11 @@ class FutexLane : public RefCounted<FutexLane> {
     return ended_;
   }
 
+  bool idle() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return waits_.empty();
+  }
+
   // The thread.
   void Run() {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -207,7 +212,10 @@ Result<void> FutexWaiters::Add(uint64_t id, const Ref<Mapping>& mapping, const F
   lanes_.erase(std::remove_if(lanes_.begin(), lanes_.end(),
                               [](const Ref<FutexLane>& lane) { return lane->ended(); }),
                lanes_.end());
-  if (!many && lanes_.size() >= kPlainWaitsMax) return Error{ENOSYS, "futex_waitv"};
+  // Threads on their way out, whose wait was cancelled, are none too many.
+  const auto busy = std::count_if(lanes_.begin(), lanes_.end(),
+                                  [](const Ref<FutexLane>& lane) { return !lane->idle(); });
+  if (!many && static_cast<size_t>(busy) >= kPlainWaitsMax) return Error{ENOSYS, "futex_waitv"};
   const size_t capacity = many ? kFutexEntriesMax - 1 : 1;
   const bool kept = many && lanes_.empty();
   Ref<FutexLane> lane = Ref<FutexLane>::Adopt(new FutexLane(completions_, capacity, kept));
