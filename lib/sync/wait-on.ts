@@ -42,7 +42,7 @@ export function waitOn(
     const over = () => {
       unwatch();
       try {
-        region[mappingOf](); // closed or truncated meanwhile?
+        checkWord(region, offset); // closed, truncated or made smaller meanwhile?
         settle.resolve();
       } catch (error) {
         settle.reject(error);
