@@ -65,8 +65,10 @@ export function wait<T>(
     const timeout = checkTimeout(options);
     const signal = checkSignal(options);
     if (signal?.aborted) throw abortError(signal);
+    let settled = false;
     let timer: NodeJS.Timeout | undefined;
     const end = () => {
+      settled = true;
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
     };
@@ -86,6 +88,7 @@ export function wait<T>(
       end();
       reject(error);
     };
+    if (settled) return; // at once, by `begin`
     signal?.addEventListener('abort', onAbort, { once: true });
     if (timeout === 0) giveUp(timedOut(call));
     else if (timeout < longestTimer) timer = setTimeout(() => giveUp(timedOut(call)), timeout);

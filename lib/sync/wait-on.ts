@@ -39,35 +39,38 @@ export function waitOn(
   return wait<void>('futex', options, (settle) => {
     const region = checkRegion(memory);
     checkExpected(expected);
-    const over = () => {
-      unwatch();
-      try {
-        checkWord(region, offset); // closed, truncated or made smaller meanwhile?
-        settle.resolve();
-      } catch (error) {
-        settle.reject(error);
-      }
-    };
+    let mapping: NativeMapping | undefined;
     let id: number;
-    let unwatch = () => {};
+    let lateToGiveUp = false;
     const start = () => {
-      id = add(checkWord(region, offset), offset, expected, over);
+      mapping = checkWord(region, offset);
+      id = add(mapping, offset, expected, over);
     };
-    const goOn = () => {
+    const orReject = (step: () => void) => {
       try {
-        start();
+        step();
       } catch (error) {
         unwatch();
         settle.reject(error);
       }
     };
-    start();
+    const over = () =>
+      orReject(() => {
+        // Closed, truncated, made smaller meanwhile? Or was it the old mapping's end that ended the wait?
+        if (checkWord(region, offset) !== mapping && !lateToGiveUp) return start();
+        unwatch();
+        settle.resolve();
+      });
     // Where it can't be cancelled it is over already, and `over` about to be called.
-    unwatch = region[watch](() => (cancel(id) ? goOn : undefined));
+    const unwatch = region[watch](() => (cancel(id) ? () => orReject(start) : undefined));
+    orReject(start);
     return () => {
-      if (!cancel(id)) return false;
-      unwatch();
-      return true;
+      if (cancel(id)) {
+        unwatch();
+        return true;
+      }
+      lateToGiveUp = true;
+      return false;
     };
   });
 }

@@ -9,7 +9,7 @@ import {
   wake,
 } from 'interproc';
 import { describe, expect, it } from 'vitest';
-import { holdings } from '../support/leaks.js';
+import { collectGarbage, holdings } from '../support/leaks.js';
 import { shmName, tempPath } from '../support/names.js';
 import { clean, runPeer, startPeer } from '../support/peer.js';
 
@@ -216,6 +216,39 @@ describe('waiting on a word', () => {
       await Promise.all(waits);
     })();
     await expect.poll(holdings).toEqual(before);
+  });
+});
+
+describe('a wait that is over', () => {
+  it('is forgotten, however it ended: the memory holds on to nothing of it', async () => {
+    using memory = SharedMemory.anonymous({ size: 4096 });
+    const remembered: WeakRef<AbortSignal>[] = [];
+    const use = async (
+      expected: number,
+      offset: number,
+      how: 'differs' | 'woken' | 'aborted' | 'refused',
+    ) => {
+      const controller = new AbortController();
+      remembered.push(new WeakRef(controller.signal));
+      const waited = waitOn(memory, offset, expected, { signal: controller.signal });
+      if (how === 'woken') {
+        new Int32Array(memory.buffer)[offset / 4] = 9;
+        wake(memory, offset);
+      }
+      if (how === 'aborted') controller.abort();
+      await waited.catch(() => {});
+      controller.abort(); // too late for anybody
+    };
+    await use(1, 0, 'differs');
+    await use(0, 4, 'woken');
+    await use(0, 8, 'aborted');
+    await use(0, 4096, 'refused');
+    await expect
+      .poll(async () => {
+        await collectGarbage();
+        return remembered.filter((each) => each.deref() !== undefined).length;
+      })
+      .toBe(0);
   });
 });
 
