@@ -8,7 +8,7 @@
 import { constants } from 'node:os';
 import { IpcError } from '../errors.js';
 import { checkInteger, invalidType, outOfRange } from '../internal/arguments.js';
-import { type NativeMapping, native } from '../internal/native.js';
+import { type Native, type NativeMapping, native } from '../internal/native.js';
 import { isWatchable, mappingOf, type WatchableRegion, watch } from '../internal/region.js';
 import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
 import type { MappedRegion } from '../memory/mapped-region.js';
@@ -26,6 +26,8 @@ const everybody = 0x7fff_ffff;
  * @param memory Any shared memory, mapped file, System V segment or window; also one opened read-only.
  * @param offset Bytes from its start, a multiple of 4.
  * @param expected The value seen before: an int32 or uint32.
+ * Not noticed by a wait that is asleep: that another process truncates the word away.
+ *
  * @throws (rejects with) `ETIMEDOUT`; `AbortError`; `ERR_INTERPROC_CLOSED`, also when it is closed meanwhile;
  *   `ERR_INTERPROC_TRUNCATED`; `ENOSYS` past 500 waits on a kernel without futex_waitv (before Linux 5.16);
  *   `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
@@ -113,29 +115,49 @@ export function wake(
   offset: number,
   count: number = Number.POSITIVE_INFINITY,
 ): number {
-  const mapping = checkWord(checkRegion(memory), offset);
+  const region = checkRegion(memory);
+  const mapping = checkWord(region, offset);
   const most = count === Number.POSITIVE_INFINITY ? everybody : checkInteger(count, 'count', 0, everybody);
-  return native.futexWake(mapping, offset, most);
+  try {
+    return native.futexWake(mapping, offset, most);
+  } catch (error) {
+    region[mappingOf](); // the call may have found that the object was truncated
+    throw error;
+  }
 }
 
-/** Waits that the addon has in hand: what to call when they are over. */
-const pending = new Map<number, () => void>();
-let lastId = 0;
+/** Waits that the addon has in hand: what to call when they are over, by their id. */
+interface Waits {
+  readonly pending: Map<number, () => void>;
+  lastId: number;
+}
 
-/** Where the word differs already, `over` is called at once. */
-function add(mapping: NativeMapping, offset: number, expected: number, over: () => void): number {
-  if (lastId === 0) {
+const waitsOf: unique symbol = Symbol.for('interproc.waits') as never;
+
+/** Kept with the addon: test runners evaluate this module more than once over the same one. */
+function allWaits(): Waits {
+  const addon: Native & { [waitsOf]?: Waits } = native;
+  let waits = addon[waitsOf];
+  if (waits === undefined) {
+    waits = { pending: new Map(), lastId: 0 };
     native.futexInit((ids) => {
       for (const id of ids) remove(id)?.();
     });
+    addon[waitsOf] = waits;
   }
-  const id = ++lastId;
+  return waits;
+}
+
+/** Where the word differs already, `over` is called at once. */
+function add(mapping: NativeMapping, offset: number, expected: number, over: () => void): number {
+  const waits = allWaits();
+  const id = ++waits.lastId;
   if (!native.futexAdd(mapping, offset, expected, id)) {
     over();
     return id;
   }
-  if (pending.size === 0) native.futexKeep(true);
-  pending.set(id, over);
+  if (waits.pending.size === 0) native.futexKeep(true);
+  waits.pending.set(id, over);
   return id;
 }
 
@@ -147,6 +169,7 @@ function cancel(id: number): boolean {
 }
 
 function remove(id: number): (() => void) | undefined {
+  const { pending } = allWaits();
   const over = pending.get(id);
   pending.delete(id);
   if (over !== undefined && pending.size === 0) native.futexKeep(false);

@@ -11,23 +11,25 @@
 namespace interproc::node {
 namespace {
 
-// (mapping, offset): a word inside it. Throws and gives null where there is none.
-const os::FutexWord* WordOf(Args& args, os::Ref<os::Mapping>** mapping) {
-  *mapping = MappingHandle::Of(args, 0);
+// (mapping, offset): a word inside it. Throws and gives no twin where there is none.
+os::WaitWord WordOf(Args& args) {
+  os::Ref<os::Mapping>* mapping = MappingHandle::Of(args, 0);
   const uint64_t offset = args.Size(1);
-  if (!args.ok()) return nullptr;
-  os::Ref<os::Mapping>& ref = **mapping;
-  const bool inside =
-      ref && offset % sizeof(os::FutexWord) == 0 && offset + sizeof(os::FutexWord) <= ref->length();
+  if (!args.ok()) return {};
+  const bool inside = *mapping && offset % sizeof(os::FutexWord) == 0 &&
+                      offset + sizeof(os::FutexWord) <= (*mapping)->length();
   if (!inside) {
     Fail(args.env(), {EINVAL, "futex"});
-    return nullptr;
+    return {};
   }
-  os::Result<const os::FutexWord*> word = ref->WaitWord(offset);
+  os::Result<os::WaitWord> word = (*mapping)->WordAt(offset);
   if (word.ok()) return word.value();
   Fail(args.env(), word.error());
-  return nullptr;
+  return {};
 }
+
+// A page that is gone is EFAULT to the kernel; a look at it is what marks the mapping.
+void Look(const os::WaitWord& word) { (void)word.word->load(std::memory_order_relaxed); }
 
 uint32_t Expected(Args& args, size_t index) {
   return static_cast<uint32_t>(args.Integer(index, INT_MIN, UINT32_MAX));
@@ -61,19 +63,18 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
 // already. REQUIRES futexInit
 Napi::Value Add(const Napi::CallbackInfo& info) {
   Args args(info);
-  os::Ref<os::Mapping>* mapping = nullptr;
-  const os::FutexWord* word = WordOf(args, &mapping);
-  if (word == nullptr) return info.Env().Undefined();
+  const os::WaitWord word = WordOf(args);
+  if (!word.twin) return info.Env().Undefined();
   const uint32_t expected = Expected(args, 2);
   const uint64_t id = args.Size(3);
   if (!args.ok()) return info.Env().Undefined();
   // Seen here and now, so that a wait of one try finds it; the look also finds a page that is gone.
-  if (word->load(std::memory_order_acquire) != expected ||
-      (*mapping)->fault() != os::Fault::kNone) {
+  if (word.word->load(std::memory_order_acquire) != expected ||
+      word.twin->fault() != os::Fault::kNone) {
     return Napi::Boolean::New(info.Env(), false);
   }
   const os::Result<void> added =
-      info.Env().GetInstanceData<EnvData>()->waiters->Add(id, *mapping, word, expected);
+      info.Env().GetInstanceData<EnvData>()->waiters->Add(id, word, expected);
   if (!added.ok()) return Fail(info.Env(), added.error());
   return Napi::Boolean::New(info.Env(), true);
 }
@@ -99,25 +100,25 @@ Napi::Value Keep(const Napi::CallbackInfo& info) {
 // EINTR
 Napi::Value Sleep(const Napi::CallbackInfo& info) {
   Args args(info);
-  os::Ref<os::Mapping>* mapping = nullptr;
-  const os::FutexWord* word = WordOf(args, &mapping);
-  if (word == nullptr) return info.Env().Undefined();
+  const os::WaitWord word = WordOf(args);
+  if (!word.twin) return info.Env().Undefined();
   const uint32_t expected = Expected(args, 2);
   const uint64_t timeout_ns = args.Size(3);
   if (!args.ok()) return info.Env().Undefined();
-  const os::Result<void> woken = os::FutexWait(word, expected, timeout_ns);
+  const os::Result<void> woken = os::FutexWait(word.word, expected, timeout_ns);
+  if (!woken.ok() && woken.error().number == EFAULT) Look(word);
   return Napi::Number::New(info.Env(), woken.ok() ? 0 : woken.error().number);
 }
 
 // futexWake(mapping, offset, count): how many were woken
 Napi::Value Wake(const Napi::CallbackInfo& info) {
   Args args(info);
-  os::Ref<os::Mapping>* mapping = nullptr;
-  const os::FutexWord* word = WordOf(args, &mapping);
-  if (word == nullptr) return info.Env().Undefined();
+  const os::WaitWord word = WordOf(args);
+  if (!word.twin) return info.Env().Undefined();
   const int count = static_cast<int>(args.Integer(2, 0, INT_MAX));
   if (!args.ok()) return info.Env().Undefined();
-  const os::Result<int> woken = os::FutexWake(word, count);
+  const os::Result<int> woken = os::FutexWake(word.word, count);
+  if (!woken.ok() && woken.error().number == EFAULT) Look(word);
   if (!woken.ok()) return Fail(info.Env(), woken.error());
   return Napi::Number::New(info.Env(), woken.value());
 }

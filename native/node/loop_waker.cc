@@ -45,9 +45,10 @@ void LoopWaker::Close() {
 
 // `env` is null when it is being torn down.
 void LoopWaker::OnWake(napi_env env, napi_value, void* context, void*) {
+  if (env == nullptr) return;  // after OnGone: there may be no waker any more
   auto* waker = static_cast<LoopWaker*>(context);
   waker->woken_.exchange(false);  // first, so that what comes from now on wakes again
-  if (env == nullptr || !waker->on_wake_) return;
+  if (!waker->on_wake_) return;
   // A copy: it may close the waker.
   const std::function<void(Napi::Env)> on_wake = waker->on_wake_;
   Napi::HandleScope scope(env);

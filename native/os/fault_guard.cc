@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -86,6 +87,7 @@ SignalChain segv_chain{SIGSEGV};
 //   +-----------+----------+---------+
 constexpr int kHandedOn = 0x49500000;
 constexpr int kToCopiesMost = 4;
+constexpr int kHandBackMost = 8;
 constexpr int kToOthersMost = 15;
 
 // A range that was covered with protected zeros is there twice for a moment: a store looks for that
@@ -137,7 +139,10 @@ bool FillHole(const Range& range, uintptr_t address) {
   }
   // It may be back by now: truncated and grown again. For a shared page ask as a store would: a
   // full file system may still let it be read, and the store would fault for ever.
-  const int advice = range.stores == Stores::kShared ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  // And for a huge page, of which none may be left to be copied to.
+  const bool as_store = range.stores == Stores::kShared ||
+                        range.page_size > static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const int advice = as_store ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
   if (Populate(page, range.page_size, advice)) return true;
   // A page that can't be had says nothing about the next, unless so many are missing that the
   // process may have no more mappings.
@@ -179,9 +184,24 @@ bool CopyPageOnce(const Range& range, uintptr_t address) {
 
 // A fault in no range of ours may have been one a moment ago, in a range that another thread has
 // closed since: then the page is there now.
-bool IsOver(uintptr_t address) {
+bool IsOver(uintptr_t address, bool is_store) {
   const size_t page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  return Populate(address / page_size * page_size, page_size, MADV_POPULATE_WRITE);
+  const uintptr_t page = address / page_size * page_size;
+  if (Populate(page, page_size, MADV_POPULATE_WRITE)) return true;
+  // Zeros that may only be read: a store there is no SIGBUS.
+  return !is_store && errno == EINVAL && Populate(page, page_size, MADV_POPULATE_READ);
+}
+
+// A jump into data: no page, and no copy of one, makes that right.
+bool IsFetch(uintptr_t address, const void* context) {
+  const auto* user = static_cast<const ucontext_t*>(context);
+#if defined(__x86_64__)
+  return static_cast<uintptr_t>(user->uc_mcontext.gregs[REG_RIP]) == address;
+#elif defined(__aarch64__)
+  return user->uc_mcontext.pc == address;
+#else
+  return false;
+#endif
 }
 
 void Default(int signal, const siginfo_t* info) {
@@ -207,9 +227,9 @@ void HandOn(SignalChain* chain, int signal, siginfo_t* info, void* context) {
   const struct sigaction* sibling = chain->sibling.load(std::memory_order_acquire);
   const struct sigaction* next =
       (to_others == 0 ? chain->latest : chain->first).load(std::memory_order_acquire);
-  // A copy that knows nobody else hands back to the one that may.
-  if (sibling != nullptr && to_others == 0 && to_copies < kToCopiesMost &&
-      (to_copies == 0 || !IsHandler(next))) {
+  // All copies before anybody else; after that a copy that knows nobody hands back to one that may.
+  if (sibling != nullptr && to_others == 0 &&
+      (to_copies < kToCopiesMost || (to_copies < kHandBackMost && !IsHandler(next)))) {
     next = sibling;
     ++to_copies;
   } else if (to_others < kToOthersMost) {
@@ -235,7 +255,7 @@ void OnBus(int signal, siginfo_t* info, void* context) {
   // BUS_ADRERR alone is a missing page; a broken memory module (BUS_MCEERR_*) is nothing to mend.
   const bool handled =
       info->si_code == BUS_ADRERR &&
-      (FindRange(address, false, &range) ? FillHole(range, address) : IsOver(address));
+      (FindRange(address, false, &range) ? FillHole(range, address) : IsOver(address, false));
   if (!handled) HandOn(&bus_chain, signal, info, context);
   errno = saved_errno;
 }
@@ -245,8 +265,8 @@ void OnSegv(int signal, siginfo_t* info, void* context) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
   Range range;
   const bool handled =
-      info->si_code == SEGV_ACCERR &&
-      (FindRange(address, true, &range) ? CopyPageOnce(range, address) : IsOver(address));
+      info->si_code == SEGV_ACCERR && !IsFetch(address, context) &&
+      (FindRange(address, true, &range) ? CopyPageOnce(range, address) : IsOver(address, true));
   if (!handled) HandOn(&segv_chain, signal, info, context);
   errno = saved_errno;
 }
@@ -322,6 +342,8 @@ GuardEntry* RegisterRange(const GuardedRange& range) {
   GuardEntry* entry = TakeEntry();
   if (entry == nullptr) return nullptr;
   const uintptr_t begin = reinterpret_cast<uintptr_t>(range.address);
+  // After the odd generation that the last tenant left; pairs with the fence in FindRange.
+  std::atomic_thread_fence(std::memory_order_release);
   entry->begin.store(begin, std::memory_order_relaxed);
   entry->end.store(begin + range.length, std::memory_order_relaxed);
   entry->page_size.store(range.page_size, std::memory_order_relaxed);
@@ -335,8 +357,6 @@ GuardEntry* RegisterRange(const GuardedRange& range) {
 void UnregisterRange(GuardEntry* entry) {
   std::lock_guard<std::mutex> lock(registry_mutex);
   entry->generation.fetch_add(1, std::memory_order_relaxed);  // odd
-  // Before any store of the next tenant; pairs with the fence in FindRange.
-  std::atomic_thread_fence(std::memory_order_release);
   entry->next_free = free_entries;
   free_entries = entry;
 }

@@ -38,7 +38,7 @@ class FutexLane : public RefCounted<FutexLane> {
  public:
   struct Wait {
     uint64_t id;
-    Ref<Mapping> mapping;  // keeps the address valid, closed or not
+    Ref<Twin> twin;  // keeps the address valid
     const FutexWord* word;
     uint32_t expected;
   };
@@ -133,12 +133,15 @@ class FutexLane : public RefCounted<FutexLane> {
   }
 
   Result<int> SleepOnMany(const std::vector<Wait>& waits, uint32_t control) const {
+    // The kernel reports the last of several that were woken: an interrupt must not hide a wake.
     FutexEntry entries[kFutexEntriesMax];
+    entries[0] = {&control_, control, true};
     for (size_t index = 0; index < waits.size(); ++index) {
-      entries[index] = {waits[index].word, waits[index].expected, false};
+      entries[index + 1] = {waits[index].word, waits[index].expected, false};
     }
-    entries[waits.size()] = {&control_, control, true};
-    return FutexWaitAny(entries, waits.size() + 1);
+    const Result<int> woken = FutexWaitAny(entries, waits.size() + 1);
+    if (!woken.ok()) return woken;
+    return woken.value() - 1;
   }
 
   // REQUIRES mutex_. Looks at all of them, not just at the one reported: the kernel also counts as
@@ -150,7 +153,7 @@ class FutexLane : public RefCounted<FutexLane> {
     std::vector<uint64_t> over;
     for (size_t index = 0; index < seen.size(); ++index) {
       const Wait& wait = seen[index];
-      const bool reported = woken.ok() && static_cast<size_t>(woken.value()) == index;
+      const bool reported = woken.ok() && woken.value() == static_cast<int>(index);
       const bool changed =
           Changed(wait);  // always: a look is what marks a mapping that was truncated
       if (!reported && !broken && !changed) continue;
@@ -169,7 +172,7 @@ class FutexLane : public RefCounted<FutexLane> {
   // reads as zero, and the mapping is marked (fault_guard.h).
   static bool Changed(const Wait& wait) {
     return wait.word->load(std::memory_order_acquire) != wait.expected ||
-           wait.mapping->fault() != Fault::kNone;
+           wait.twin->fault() != Fault::kNone;
   }
 
   const Ref<FutexCompletions> completions_;
@@ -200,9 +203,8 @@ FutexWaiters::~FutexWaiters() {
   for (const Ref<FutexLane>& lane : lanes_) lane->Stop();
 }
 
-Result<void> FutexWaiters::Add(uint64_t id, const Ref<Mapping>& mapping, const FutexWord* word,
-                               uint32_t expected) {
-  const FutexLane::Wait wait{id, mapping, word, expected};
+Result<void> FutexWaiters::Add(uint64_t id, const WaitWord& word, uint32_t expected) {
+  const FutexLane::Wait wait{id, word.twin, word.word, expected};
   const bool many = HasFutexWaitv();
   if (many) {
     for (const Ref<FutexLane>& lane : lanes_) {
@@ -217,7 +219,8 @@ Result<void> FutexWaiters::Add(uint64_t id, const Ref<Mapping>& mapping, const F
                                   [](const Ref<FutexLane>& lane) { return !lane->idle(); });
   if (!many && static_cast<size_t>(busy) >= kPlainWaitsMax) return Error{ENOSYS, "futex_waitv"};
   const size_t capacity = many ? kFutexEntriesMax - 1 : 1;
-  const bool kept = many && lanes_.empty();
+  // One that is full and one with room, so that the next wait finds a thread.
+  const bool kept = many && lanes_.size() < 2;
   Ref<FutexLane> lane = Ref<FutexLane>::Adopt(new FutexLane(completions_, capacity, kept));
   lane->Add(wait);
   Ref<FutexLane> for_thread = lane;

@@ -48,11 +48,9 @@ class FutexWaiters {
   FutexWaiters(const FutexWaiters&) = delete;
   FutexWaiters& operator=(const FutexWaiters&) = delete;
 
-  // Waits until the word at `offset` of the mapping is woken or differs from `expected`. REQUIRES
-  // an id that is not in use. ENOSYS past kPlainWaitsMax without futex_waitv; EAGAIN without
-  // threads.
-  Result<void> Add(uint64_t id, const Ref<Mapping>& mapping, const FutexWord* word,
-                   uint32_t expected);
+  // Waits until the word is woken or differs from `expected`. REQUIRES an id that is not in use.
+  // ENOSYS past kPlainWaitsMax without futex_waitv; EAGAIN without threads.
+  Result<void> Add(uint64_t id, const WaitWord& word, uint32_t expected);
   bool Cancel(uint64_t id);
   std::vector<uint64_t> TakeCompleted() { return completions_->Take(); }
 

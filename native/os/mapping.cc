@@ -1,5 +1,6 @@
 #include "os/mapping.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
@@ -74,8 +75,9 @@ Result<Ref<Mapping>> Mapping::OfFile(const Ref<MemoryFile>& file, uint64_t offse
     mapping->stores_ = Stores::kPrivate;
     base = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE);
     // With vm.overcommit_memory=2 the kernel counts every page that could be copied: let the guard
-    // copy those that are.
-    if (base == MAP_FAILED && errno == ENOMEM) {
+    // copy those that are. Only of a descriptor that can't write: else the guard could not tell.
+    const bool cannot_write = (fcntl(file->fd(), F_GETFL) & O_ACCMODE) == O_RDONLY;
+    if (base == MAP_FAILED && cannot_write) {
       mapping->stores_ = Stores::kProtected;
       base = map(PROT_READ, MAP_SHARED);
     }
@@ -127,23 +129,20 @@ GuardEntry* Mapping::Guard(char* base, Stores stores) const {
 Mapping::~Mapping() {
   Close();
   if (cover_guard_ != nullptr) UnregisterRange(cover_guard_);
-  if (twin_ != nullptr) munmap(twin_, mapped_length_);
   if (base_ != nullptr) munmap(base_, mapped_length_);
 }
 
 Fault Mapping::fault() const {
   if (closed()) return Fault::kNone;
   const Fault fault = FaultOf(guard_);
-  return fault == Fault::kNone && twin_guard_ != nullptr ? FaultOf(twin_guard_) : fault;
+  return fault == Fault::kNone && twin_ ? twin_->fault() : fault;
 }
 
 void Mapping::Close() {
   if (closed_.exchange(true)) return;
   if (base_ != nullptr && exposed_) CoverWithZeros();
-  // A thread may be about to look at a word of the twin.
-  if (twin_ != nullptr) (void)mmap(twin_, mapped_length_, PROT_READ, MAP_FIXED | kZeroPages, -1, 0);
+  twin_ = Ref<Twin>();
   if (guard_ != nullptr) UnregisterRange(guard_);
-  if (twin_guard_ != nullptr) UnregisterRange(twin_guard_);
   file_ = Ref<MemoryFile>();
 }
 
@@ -164,21 +163,37 @@ Mapping::Pages Mapping::PagesOf(char* base, size_t offset, size_t length) const 
   return Pages{base + first, RoundUp(lead_ + offset + length - first, page_size_)};
 }
 
+Twin::~Twin() {
+  UnregisterRange(guard_);
+  munmap(base_, length_);
+}
+
+Result<Twin*> Mapping::NeedTwin() {
+  if (twin_) return twin_.get();
+  void* base;
+  if (sysv_id_ >= 0) {
+    base = shmat(sysv_id_, nullptr, SHM_RDONLY);
+    if (base == reinterpret_cast<void*>(-1)) return LastError("shmat");
+  } else {
+    base = mmap(nullptr, mapped_length_, PROT_READ, MAP_SHARED, file_->fd(),
+                static_cast<off_t>(offset_));
+    if (base == MAP_FAILED) return LastError("mmap");
+  }
+  GuardEntry* guard = Guard(static_cast<char*>(base), Stores::kPrivate);
+  if (guard == nullptr) {
+    munmap(base, mapped_length_);
+    return Error{ENOMEM, "mmap"};
+  }
+  twin_ = Ref<Twin>::Adopt(new Twin(static_cast<char*>(base), mapped_length_, guard));
+  return twin_.get();
+}
+
 Result<char*> Mapping::SharedBase() {
   // A System V segment attached read-only is shared already.
   if (!read_only_ || sysv_id_ >= 0) return base_;
-  if (twin_ == nullptr) {
-    void* twin = mmap(nullptr, mapped_length_, PROT_READ, MAP_SHARED, file_->fd(),
-                      static_cast<off_t>(offset_));
-    if (twin == MAP_FAILED) return LastError("mmap");
-    twin_ = static_cast<char*>(twin);
-    twin_guard_ = Guard(twin_, Stores::kPrivate);
-    if (twin_guard_ == nullptr) {
-      munmap(std::exchange(twin_, nullptr), mapped_length_);
-      return Error{ENOMEM, "mmap"};
-    }
-  }
-  return twin_;
+  Result<Twin*> twin = NeedTwin();
+  if (!twin.ok()) return twin.error();
+  return twin.value()->base();
 }
 
 // A page that can't be had is EFAULT to madvise, and to mlock ENOMEM, which RLIMIT_MEMLOCK is too.
@@ -236,11 +251,11 @@ Result<void> Mapping::Advise(size_t offset, size_t length, int advice) {
   return {};
 }
 
-Result<const std::atomic<uint32_t>*> Mapping::WaitWord(size_t offset) {
-  Result<char*> base = SharedBase();
-  if (!base.ok()) return base.error();
-  MarkExposed();  // threads of ours look at it until they know of a close
-  return reinterpret_cast<const std::atomic<uint32_t>*>(base.value() + lead_ + offset);
+Result<WaitWord> Mapping::WordAt(size_t offset) {
+  Result<Twin*> twin = NeedTwin();
+  if (!twin.ok()) return twin.error();
+  char* const address = twin.value()->base() + lead_ + offset;
+  return WaitWord{twin_, reinterpret_cast<const std::atomic<uint32_t>*>(address)};
 }
 
 Result<void> Mapping::Refresh() {

@@ -27,6 +27,30 @@
 
 namespace interproc::os {
 
+// A second mapping of a range, PROT_READ and for native code alone: what is to be locked in memory
+// of a read-only mapping, and what threads sleep on. It outlives the Close() of its mapping while a
+// thread uses it: a wake-up that came too late for that thread can still be passed on.
+class Twin : public RefCounted<Twin> {
+ public:
+  Twin(char* base, size_t length, GuardEntry* guard)
+      : base_(base), length_(length), guard_(guard) {}
+  ~Twin();
+
+  char* base() const { return base_; }
+  Fault fault() const { return FaultOf(guard_); }
+
+ private:
+  char* const base_;
+  const size_t length_;
+  GuardEntry* const guard_;
+};
+
+// A 32-bit word to sleep on and to wake, and what keeps its address valid.
+struct WaitWord {
+  Ref<Twin> twin;
+  const std::atomic<uint32_t>* word;
+};
+
 class Mapping : public RefCounted<Mapping> {
  public:
   // man 2 mmap. `offset` need not be a multiple of the page size. REQUIRES length > 0.
@@ -52,9 +76,8 @@ class Mapping : public RefCounted<Mapping> {
   Result<void> Lock(size_t offset, size_t length, bool on_fault);  // man 2 mlock2
   Result<void> Unlock(size_t offset, size_t length);               // man 2 munlock
   Result<void> Advise(size_t offset, size_t length, int advice);   // man 2 madvise
-  // The word at `offset`, to sleep on and to wake: of a read-only file in its shared twin, because
-  // sleeping would freeze the private page. REQUIRES a multiple of 4 that leaves room for it.
-  Result<const std::atomic<uint32_t>*> WaitWord(size_t offset);
+  // The word at `offset`, in the twin. REQUIRES a multiple of 4 that leaves room for it.
+  Result<WaitWord> WordAt(size_t offset);
   // Drops the private copies that stray stores into a read-only mapping made.
   Result<void> Refresh();
 
@@ -71,6 +94,7 @@ class Mapping : public RefCounted<Mapping> {
   Pages PagesOf(char* base, size_t offset, size_t length) const;
   // What an error of mlock or madvise on the bytes up to `end` was about, if about a missing page.
   Error AboutMissingPage(Error error, size_t end) const;
+  Result<Twin*> NeedTwin();
   // Where locking and pre-faulting go: the range itself, or for a private one its read-only twin.
   Result<char*> SharedBase();
 
@@ -80,16 +104,14 @@ class Mapping : public RefCounted<Mapping> {
   bool exposed_ = false;
   std::atomic<bool> closed_{false};
   char* base_ = nullptr;      // page-aligned
-  char* twin_ = nullptr;      // the native-only second mapping, made on demand
+  Ref<Twin> twin_;            // made on demand
   size_t mapped_length_ = 0;  // whole pages
   size_t lead_ = 0;           // from base_ to the first byte asked for
   size_t length_ = 0;
   size_t page_size_ = 0;
   uint64_t offset_ = 0;  // of base_ in the file
   GuardedRange::Stores stores_ = GuardedRange::Stores::kShared;
-  // Entries are never freed, so another thread may ask the first two of a fault at any time.
   GuardEntry* guard_ = nullptr;
-  GuardEntry* twin_guard_ = nullptr;
   GuardEntry* cover_guard_ = nullptr;  // of zeros that are mapped PROT_READ
 };
 

@@ -28,6 +28,9 @@ struct Words {
   FutexWord* at(size_t index) const {
     return reinterpret_cast<FutexWord*>(mapping->data()) + index;
   }
+  WaitWord to_wait(size_t index) const {
+    return mapping->WordAt(index * sizeof(FutexWord)).value();
+  }
 };
 
 // A wait set and a futex that its notifications bump, for the test to sleep on.
@@ -70,7 +73,7 @@ TEST_CASE("futex_waiters: each of many waits ends when its word changes, and no 
   Waiters set;
   constexpr size_t kWaits = 1000;
   for (size_t index = 0; index < kWaits; ++index) {
-    REQUIRE(set.waiters.Add(index, words.mapping, words.at(index), 0).ok());
+    REQUIRE(set.waiters.Add(index, words.to_wait(index), 0).ok());
   }
   std::set<uint64_t> odd;
   for (size_t index = 1; index < kWaits; index += 2) {
@@ -86,8 +89,8 @@ TEST_CASE("futex_waiters: two words that are woken at once both end their waits"
   Words words(4096);
   Waiters set;
   for (uint32_t round = 0; round < 300; ++round) {
-    REQUIRE(set.waiters.Add(1, words.mapping, words.at(0), round).ok());
-    REQUIRE(set.waiters.Add(2, words.mapping, words.at(1), round).ok());
+    REQUIRE(set.waiters.Add(1, words.to_wait(0), round).ok());
+    REQUIRE(set.waiters.Add(2, words.to_wait(1), round).ok());
     Change(words.at(0));
     Change(words.at(1));
     CHECK(set.Await(2) == std::set<uint64_t>{1, 2});
@@ -100,8 +103,8 @@ TEST_CASE(
   for (int round = 0; round < 300; ++round) {
     Waiters set;
     *words.at(0) = 0;
-    REQUIRE(set.waiters.Add(1, words.mapping, words.at(0), 0).ok());
-    REQUIRE(set.waiters.Add(2, words.mapping, words.at(0), 0).ok());
+    REQUIRE(set.waiters.Add(1, words.to_wait(0), 0).ok());
+    REQUIRE(set.waiters.Add(2, words.to_wait(0), 0).ok());
     Change(words.at(0));
     const bool cancelled = set.waiters.Cancel(1);
     CHECK(set.Await(cancelled ? 1 : 2).count(2) == 1);
@@ -112,7 +115,7 @@ TEST_CASE("futex_waiters: a mapping that is closed under a wait harms nobody") {
   Words words(8192);
   Waiters set;
   words.mapping->MarkExposed();
-  REQUIRE(set.waiters.Add(1, words.mapping, words.at(1024), 0).ok());
+  REQUIRE(set.waiters.Add(1, words.to_wait(1024), 0).ok());
   words.mapping->Close();
   CHECK(set.waiters.Cancel(1));
 }
@@ -123,11 +126,11 @@ TEST_CASE("futex_waiters: without futex_waitv each wait has a thread, and the 50
           Words words(4096);
           FutexWaiters waiters([] {});
           for (size_t index = 0; index < FutexWaiters::kPlainWaitsMax; ++index) {
-            CHILD_EXPECT(waiters.Add(index, words.mapping, words.at(index), 0).ok());
+            CHILD_EXPECT(waiters.Add(index, words.to_wait(index), 0).ok());
           }
-          CHILD_EXPECT(waiters.Add(1000, words.mapping, words.at(0), 0).error().number == ENOSYS);
+          CHILD_EXPECT(waiters.Add(1000, words.to_wait(0), 0).error().number == ENOSYS);
           CHILD_EXPECT(waiters.Cancel(0));
-          CHILD_EXPECT(waiters.Add(1000, words.mapping, words.at(0), 0).ok());
+          CHILD_EXPECT(waiters.Add(1000, words.to_wait(0), 0).ok());
         }) == 0);
 }
 

@@ -75,4 +75,27 @@ describe('two copies of the package in one process', () => {
       process.exit(0);`;
     expect(await runPeer(source, { args: [secondCopy()], execArgv: ['--expose-gc'] })).toMatchObject(clean);
   });
+
+  it('guard each its own memory, also where there are three and an application that listens', async () => {
+    const source = `
+      import { ftruncateSync } from 'node:fs';
+      const make = (copy) => copy.SharedMemory.anonymous({ size: 8192, seal: false });
+      const listener = () => {};
+      const memories = [make({ SharedMemory })];
+      for (const path of args) {
+        process.on('SIGBUS', listener);
+        memories.push(make(await import(path)));
+        process.off('SIGBUS', listener);
+      }
+      process.on('SIGBUS', listener);
+      for (const memory of memories) memory.advise('normal');
+      for (const memory of memories) {
+        const view = new Uint8Array(memory.buffer);
+        ftruncateSync(memory.fd, 0);
+        assert.equal(view[5000], 0);
+        assert.equal(memory.fault, 'truncated');
+      }
+      process.exit(0);`;
+    expect(await runPeer(source, { args: [secondCopy(), secondCopy()] })).toMatchObject(clean);
+  });
 });

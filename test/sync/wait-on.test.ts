@@ -167,12 +167,56 @@ describe('waiting on a word', () => {
     await expect(waitOn(memory, 0, 0)).rejects.toMatchObject({ code: 'ERR_INTERPROC_CLOSED' });
   });
 
-  it.each([false, true])('says so when the word was truncated away (read-only: %s)', async (readOnly) => {
+  it('passes a wake on that reached a wait whose memory was closed at once', async () => {
+    for (let round = 0; round < 100; round++) {
+      using memory = SharedMemory.anonymous({ size: 4096 });
+      const closing = SharedMemory.fromFd(memory.fd);
+      new Int32Array(closing.buffer); // exposed, so that closing covers it
+      const first = waitOn(closing, 0, 0).catch((error) => error.code);
+      const second = waitOn(memory, 0, 0);
+      new Int32Array(memory.buffer)[0] = 1;
+      wake(memory, 0, 1);
+      closing.close();
+      expect([undefined, 'ERR_INTERPROC_CLOSED']).toContain(await first);
+      await second;
+    }
+  });
+
+  it('works for each of two evaluations of the package over one addon', async () => {
+    const source = `
+      const again = await import(new URL('./sync/wait-on.js?again', import.meta.resolve('interproc')));
+      const memory = SharedMemory.anonymous({ size: 4096 });
+      const words = new Int32Array(memory.buffer);
+      const first = waitOn(memory, 0, 0);
+      const second = again.waitOn(memory, 4, 0);
+      assert.notEqual(again.waitOn, waitOn);
+      words[0] = 1;
+      wake(memory, 0);
+      await first;
+      words[1] = 1;
+      again.wake(memory, 4);
+      await second;`;
+    expect(await runPeer(source)).toMatchObject(clean);
+  });
+
+  it.each([
+    ['waitOn', false],
+    ['waitOn', true],
+    ['waitOnSync', false],
+    ['waitOnSync', true],
+    ['wake', false],
+    ['wake', true],
+  ])('says so when the word was truncated away: %s (read-only: %s)', async (use, readOnly) => {
     const path = tempPath();
     MappedFile.create(path, { size: 8192 }).close();
     using file = MappedFile.open(path, { readOnly });
     truncateSync(path, 0);
-    await expect(waitOn(file, 4096, 0)).rejects.toMatchObject({ code: 'ERR_INTERPROC_TRUNCATED' });
+    const truncated = { code: 'ERR_INTERPROC_TRUNCATED' };
+    if (use === 'wake') expect(() => wake(file, 4096)).toThrow(expect.objectContaining(truncated));
+    if (use === 'waitOnSync') {
+      expect(() => waitOnSync(file, 4096, 0)).toThrow(expect.objectContaining(truncated));
+    }
+    if (use === 'waitOn') await expect(waitOn(file, 4096, 0)).rejects.toMatchObject(truncated);
   });
 
   it('refuses what is no memory, no offset of a word in it, and no 32-bit value', async () => {
