@@ -138,7 +138,7 @@ function load(): Native {
       'ERR_INTERPROC_LOAD',
       `interproc found no binary that loads here (linux-${process.arch}, ` +
         `${process.release.name} ${process.version}). With python3, make and g++ at hand, one command builds it ` +
-        `from source: npx node-gyp rebuild --directory ${packageRoot}`,
+        `from source: npx node-gyp rebuild --directory "${packageRoot}"`,
       { cause },
     );
   }

@@ -23,7 +23,7 @@ namespace {
 constexpr uint64_t kLookBeforeReserving = uint64_t{64} << 20;
 constexpr unsigned kRenameNoReplace = 1;  // RENAME_NOREPLACE of <linux/fs.h>
 constexpr int kWriteSeals = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
-constexpr uint64_t kReserveStep = uint64_t{32} << 20;
+constexpr uint64_t kReserveStepLeast = uint64_t{1} << 20;
 
 double Milliseconds(const struct statx_timestamp& time) {
   return static_cast<double>(time.tv_sec) * 1e3 + time.tv_nsec / 1e6;
@@ -77,8 +77,8 @@ Result<void> Reserve(int fd, uint64_t from, uint64_t to) {
     Result<void> room = CheckRoom(fd, to - from);
     if (!room.ok()) return room;
   }
-  // tmpfs gives back all of a call that a signal interrupts: after the first time, go in steps, so
-  // that a process with a frequent timer signal gets on.
+  // tmpfs gives back all of a call that a signal interrupts: go in ever smaller steps then, so that
+  // a process with a frequent timer signal gets on.
   uint64_t step = to - from;
   while (from < to) {
     const uint64_t length = std::min(step, to - from);
@@ -86,7 +86,7 @@ Result<void> Reserve(int fd, uint64_t from, uint64_t to) {
         0) {
       from += length;
     } else if (errno == EINTR) {
-      step = kReserveStep;
+      step = std::max(step / 2, kReserveStepLeast);
     } else if (errno == EOPNOTSUPP) {
       // glibc writes a byte into each block instead.
       const int failed =
