@@ -59,14 +59,14 @@ const limits: Record<string, (native: Native) => string> = {
   'ENOMEM mlock': memlock,
   'EAGAIN mlock': memlock,
   'EPERM mlock': memlock,
+  'ENOSPC mlock': noPage,
+  'ENOSPC madvise': noPage,
   'EINVAL shmget': () =>
     `a segment may have 1 to ${kernelSetting('kernel.shmmax')} bytes (sysctl kernel.shmmax)`,
-  'ENOMEM shmat': addresses,
-  'ENOSPC mlock': () => 'a page could not be had, its file system is full',
-  'ENOSPC madvise': () => 'a page could not be had, its file system is full',
   'ENOSPC shmget': () =>
     `all segments together may be ${kernelSetting('kernel.shmmni')} in number (sysctl kernel.shmmni) and ` +
     `${kernelSetting('kernel.shmall')} in pages (sysctl kernel.shmall); \`ipcs -m\` lists them, \`ipcrm\` removes`,
+  'ENOMEM shmat': addresses,
   'ENOMEM shmget': () => 'so much memory is not there',
   'ENOMEM shmctl': memlock,
   'EPERM shmctl': (native) =>
@@ -84,6 +84,10 @@ function addresses(native: Native): string {
     `${resourceLimit(native, 'as')} bytes of addresses (RLIMIT_AS, \`ulimit -v\`), no more than its processor knows, ` +
     `and memory as sysctl vm.overcommit_memory (${kernelSetting('vm.overcommit_memory')}) allows`
   );
+}
+
+function noPage(): string {
+  return 'a page could not be had, its file system is full';
 }
 
 function memlock(native: Native): string {

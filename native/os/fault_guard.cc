@@ -106,7 +106,7 @@ bool FindRange(uintptr_t address, bool is_protected, Range* range) {
     range->fd = entry->fd.load(std::memory_order_relaxed);
     range->offset = entry->offset.load(std::memory_order_relaxed);
     range->stores = entry->stores.load(std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the fence in UnregisterRange
+    std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the fence in RegisterRange
     if (entry->generation.load(std::memory_order_relaxed) != generation) continue;
     if (is_protected && range->stores != Stores::kProtected) continue;
     if (address >= range->begin && address < range->end) return true;
@@ -138,8 +138,8 @@ bool FillHole(const Range& range, uintptr_t address) {
     return CoverWithZeros(page, range.end - page);
   }
   // It may be back by now: truncated and grown again. For a shared page ask as a store would: a
-  // full file system may still let it be read, and the store would fault for ever.
-  // And for a huge page, of which none may be left to be copied to.
+  // full file system may still let it be read, and the store would fault for ever. Likewise for a
+  // private huge page, of which none may be left to copy to.
   const bool as_store = range.stores == Stores::kShared ||
                         range.page_size > static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const int advice = as_store ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;

@@ -9,7 +9,7 @@
 // A read-only file is mapped MAP_PRIVATE with write permission: JS knows no read-only ArrayBuffer,
 // and a stray store would end the process. Whatever makes the kernel copy a page of such a mapping
 // freezes that page, so locking and pre-faulting go to a second, PROT_READ mapping of the same
-// range.
+// range (Twin), as sleeping on a word does for every kind.
 //
 // Thread safety: one thread calls the methods, but Sync() may run on another and the last reference
 // may go on any.
