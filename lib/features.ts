@@ -10,6 +10,9 @@ export interface Features {
   readonly waiting: boolean;
   /** Whether any number of `waitOn` can be pending (futex_waitv, Linux 5.16), or just 500. */
   readonly futexWaitv: boolean;
+  readonly channel: boolean;
+  /** Whether a peer's death is noticed through a pidfd (Linux 5.3), or by a thread that waits for its lock. */
+  readonly pidfd: boolean;
   /** Whether `{ sharedArrayBuffer: true }` works: Node >= 22.23.3, 24.16 or 26.1. */
   readonly sharedArrayBuffer: boolean;
 }
@@ -23,5 +26,7 @@ export const features: Features = Object.freeze({
   sysvSharedMemory: isLoaded,
   waiting: isLoaded,
   futexWaitv: isLoaded && native.hasFutexWaitv,
+  channel: isLoaded,
+  pidfd: isLoaded && native.hasPidfd,
   sharedArrayBuffer: isLoaded && native.hasExternalSharedArrayBuffer,
 });

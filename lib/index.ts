@@ -1,3 +1,18 @@
+export {
+  Channel,
+  type ChannelCreateOptions,
+  type ChannelListEntry,
+  type ChannelOpenOptions,
+  type ChannelParticipant,
+  type ChannelStats,
+} from './channel/channel.js';
+export type { Message } from './channel/message.js';
+export type { DrainHandler, Receiver } from './channel/receiver.js';
+export type { MessageData, Sender } from './channel/sender.js';
+export type { SideOptions } from './channel/side.js';
+export type { Slot } from './channel/slot.js';
+export type { ChannelTarget } from './channel/target.js';
+export type { PeerState } from './channel/wait-line.js';
 export { IpcError, type IpcErrorCode, type IpcErrorDetails } from './errors.js';
 export { type Features, features, isSupported } from './features.js';
 export type { Advice } from './memory/advice.js';

@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "node/death_watch.h"
 #include "node/env_data.h"
 #include "node/errors.h"
 #include "node/futex.h"
@@ -7,6 +8,7 @@
 #include "node/mapping.h"
 #include "node/memfd.h"
 #include "node/memory_file.h"
+#include "node/participant.h"
 #include "node/posix_shm.h"
 #include "node/resource_limit.h"
 #include "node/sysv_shm.h"
@@ -23,6 +25,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   interproc::node::InitSysvShm(env, exports);
   interproc::node::InitMapping(env, exports);
   interproc::node::InitFutex(env, exports);
+  interproc::node::InitParticipant(env, exports);
+  interproc::node::InitDeathWatch(env, exports);
   interproc::node::InitResourceLimit(env, exports);
   return exports;
 }

@@ -17,6 +17,69 @@ export interface NativeMapping {
   readonly [brand]: 'mapping';
 }
 
+/** How this env takes part in a segment (native/node/participant.cc). */
+export interface NativeParticipant {
+  readonly [brand]: 'participant';
+}
+/** Being the sender or the receiver (native/node/participant.cc). */
+export interface NativeRole {
+  readonly [brand]: 'role';
+}
+
+export interface NativeParticipantInfo {
+  id: number;
+  pid: number;
+  thread: number;
+  startedMs: number;
+  sinceMs: number;
+  readOnly: boolean;
+}
+
+/** Offsets in bytes, sizes and values of native/include/interproc.h. */
+export interface SegmentLayout {
+  readonly state: number;
+  readonly magic: number;
+  readonly version: number;
+  readonly kind: number;
+  readonly capacity: number;
+  readonly flags: number;
+  readonly created: number;
+  readonly tail: number;
+  readonly counts: number;
+  readonly timesFull: number;
+  readonly senderSlept: number;
+  readonly done: number;
+  readonly begun: number;
+  readonly received: number;
+  readonly receiverSlept: number;
+  readonly head: number;
+  readonly senderRole: number;
+  readonly receiverRole: number;
+  readonly senderSleep: number;
+  readonly receiverSleep: number;
+  readonly countSize: number;
+  readonly countMessages: number;
+  readonly countBytes: number;
+  readonly ring: number;
+  readonly magicValue: number;
+  readonly versionValue: number;
+  readonly kindValue: number;
+  readonly capacityMin: number;
+  readonly capacityMax: number;
+  readonly participantsMax: number;
+  readonly recordHeader: number;
+  readonly recordPad: number;
+  readonly batchMessages: number;
+  readonly batchBytes: number;
+  readonly ready: number;
+  readonly persist: number;
+  readonly roleClosed: number;
+  readonly ownerMask: number;
+  readonly awake: number;
+  readonly starved: number;
+  readonly asleep: number;
+}
+
 export interface NativeFileStat {
   size: number;
   allocated: number;
@@ -116,6 +179,31 @@ export interface Native {
   futexSleep(mapping: NativeMapping, offset: number, expected: number, nanoseconds: number): number;
   futexWake(mapping: NativeMapping, offset: number, count: number): number;
   readonly hasFutexWaitv: boolean;
+
+  segmentCreate(
+    path: string,
+    named: boolean,
+    capacity: number,
+    persist: boolean,
+    ...access: NativeAccess
+  ): NativeParticipant;
+  segmentCreateAnonymous(capacity: number, persist: boolean, ...access: NativeAccess): NativeParticipant;
+  segmentJoin(file: NativeFile, path: string): NativeParticipant;
+  readonly segmentLayout: SegmentLayout;
+  participantFile(participant: NativeParticipant): NativeFile;
+  participantId(participant: NativeParticipant): number;
+  participantAlive(participant: NativeParticipant, owner: number): boolean;
+  participantList(participant: NativeParticipant): NativeParticipantInfo[];
+  participantPublished(participant: NativeParticipant): [messages: number, bytes: number, tail: number];
+  participantLeave(participant: NativeParticipant): void;
+  roleTake(participant: NativeParticipant, side: 0 | 1): NativeRole;
+  roleStart(participant: NativeParticipant, side: 0 | 1): number[];
+  roleLeave(role: NativeRole, closed: boolean): void;
+  deathInit(onDeaths: (ids: number[]) => void): void;
+  deathWatch(participant: NativeParticipant, owner: number, id: number): void;
+  deathUnwatch(id: number): void;
+  readonly hasPidfd: boolean;
+  failpoint(name: string): void;
 
   resourceLimit(resource: number): number;
   readonly resources: Readonly<Record<'memlock' | 'nofile' | 'fsize' | 'as', number>>;

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
-import { IpcError } from '../errors.js';
+import { IpcError, type IpcErrorCode } from '../errors.js';
 import type { Native } from './native.js';
 
 const names = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno as number, name]));
@@ -74,6 +74,18 @@ const limits: Record<string, (native: Native) => string> = {
     `(now ${resourceLimit(native, 'memlock')})`,
 };
 
+/** Of native/include/interproc.h, enum interproc_error; the addon gives them as positive numbers. */
+const protocolErrors: Record<number, (native: Native) => [code: IpcErrorCode, message: string]> = {
+  5001: (native) => [
+    'ERR_INTERPROC_BUSY',
+    `it has ${native.segmentLayout.participantsMax} participants, and no more fit`,
+  ],
+  5004: () => ['ERR_INTERPROC_CORRUPT', 'it says what no participant writes'],
+  5005: () => ['ERR_INTERPROC_MISMATCH', 'it is no channel'],
+  5006: () => ['ERR_INTERPROC_UNLINKED', 'its name was removed'],
+  5008: () => ['ERR_INTERPROC_MISMATCH', 'it is no channel, or not yet'],
+};
+
 function fileSize(native: Native): string {
   return `the file system, or RLIMIT_FSIZE (${resourceLimit(native, 'fsize')}, \`ulimit -f\`), allows no file of that size`;
 }
@@ -105,12 +117,15 @@ export function systemError(
   path: string | undefined,
   text: string,
 ): IpcError {
+  const about = path === undefined ? '' : ` '${path}'`;
+  const protocol = protocolErrors[errno]?.(native);
+  if (protocol !== undefined)
+    return new IpcError(protocol[0], `The channel${about}: ${protocol[1]}`, { path });
   const [code, message] = getSystemErrorMap().get(-errno) ?? [
     names.get(errno) ?? `errno ${errno}`,
     text.toLowerCase(),
   ];
   const hint = (limits[`${code} ${syscall}`] ?? limits[code])?.(native);
-  const about = path === undefined ? '' : ` '${path}'`;
   return new IpcError(
     code,
     `${code}: ${message}, ${syscall}${about}${hint === undefined ? '' : `: ${hint}`}`,

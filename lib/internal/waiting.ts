@@ -17,6 +17,9 @@ export interface SyncWaitOptions {
   timeout?: number;
 }
 
+/** Who has promised something for the end of this turn of the event loop, which a blocking call delays. */
+export const beforeBlocking: Set<() => void> = new Set();
+
 // Longer ones would overflow and fire at once (timers.setTimeout).
 const longestTimer = 0x7fff_ffff;
 
@@ -52,14 +55,33 @@ export interface Settle<T> {
   reject(error: unknown): void;
 }
 
+/** How long callers may go on in one turn of the event loop before timers and I/O get theirs. */
+const longTurnMs = 5;
+let turnStart: number | undefined;
+
+/**
+ * Whether this turn of the event loop has taken so long that what could be settled at once had better wait for the
+ * next one: a loop of awaits on promises that are settled already never leaves its turn.
+ */
+export function turnIsLong(): boolean {
+  if (turnStart !== undefined) return performance.now() - turnStart > longTurnMs;
+  turnStart = performance.now();
+  setImmediate(() => {
+    turnStart = undefined;
+  }).unref();
+  return false;
+}
+
 /**
  * Waits. `begin` starts, and returns what takes it back: true when nothing will come of it any more, false when it
  * is over already, so that `settle` is about to be called; then that outcome counts, not the timeout or abort.
+ * `kept`: whether the timeout keeps the process alive.
  */
 export function wait<T>(
   call: string,
   options: WaitOptions | undefined,
   begin: (settle: Settle<T>) => () => boolean,
+  kept = true,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const timeout = checkTimeout(options);
@@ -91,7 +113,10 @@ export function wait<T>(
     if (settled) return; // at once, by `begin`
     signal?.addEventListener('abort', onAbort, { once: true });
     if (timeout === 0) giveUp(timedOut(call));
-    else if (timeout < longestTimer) timer = setTimeout(() => giveUp(timedOut(call)), timeout);
+    else if (timeout < longestTimer) {
+      timer = setTimeout(() => giveUp(timedOut(call)), timeout);
+      if (!kept) timer.unref();
+    }
   });
 }
 
@@ -108,6 +133,7 @@ export function waitSync<T>(
   attempt: (sliceMs: number) => T | undefined,
 ): T {
   const timeout = checkTimeout(options);
+  for (const keepPromise of beforeBlocking) keepPromise();
   const deadline = timeout === Number.POSITIVE_INFINITY ? timeout : performance.now() + timeout;
   for (;;) {
     const left = deadline - performance.now();

@@ -8,9 +8,10 @@
 import { constants } from 'node:os';
 import { IpcError } from '../errors.js';
 import { checkInteger, invalidType, outOfRange } from '../internal/arguments.js';
-import { type Native, type NativeMapping, native } from '../internal/native.js';
+import { type NativeMapping, native } from '../internal/native.js';
 import { isWatchable, mappingOf, type WatchableRegion, watch } from '../internal/region.js';
 import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
+import { addWordWait, cancelWordWait } from '../internal/word-waits.js';
 import type { MappedRegion } from '../memory/mapped-region.js';
 
 export type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
@@ -46,7 +47,7 @@ export function waitOn(
     let lateToGiveUp = false;
     const start = () => {
       mapping = checkWord(region, offset);
-      id = add(mapping, offset, expected, over);
+      id = addWordWait(mapping, offset, expected, over);
     };
     const orReject = (step: () => void) => {
       try {
@@ -64,10 +65,10 @@ export function waitOn(
         settle.resolve();
       });
     // Where it can't be cancelled it is over already, and `over` about to be called.
-    const unwatch = region[watch](() => (cancel(id) ? () => orReject(start) : undefined));
+    const unwatch = region[watch](() => (cancelWordWait(id) ? () => orReject(start) : undefined));
     orReject(start);
     return () => {
-      if (cancel(id)) {
+      if (cancelWordWait(id)) {
         unwatch();
         return true;
       }
@@ -124,56 +125,6 @@ export function wake(
     region[mappingOf](); // the call may have found that the object was truncated
     throw error;
   }
-}
-
-/** Waits that the addon has in hand: what to call when they are over, by their id. */
-interface Waits {
-  readonly pending: Map<number, () => void>;
-  lastId: number;
-}
-
-const waitsOf: unique symbol = Symbol.for('interproc.waits') as never;
-
-/** Kept with the addon: test runners evaluate this module more than once over the same one. */
-function allWaits(): Waits {
-  const addon: Native & { [waitsOf]?: Waits } = native;
-  let waits = addon[waitsOf];
-  if (waits === undefined) {
-    waits = { pending: new Map(), lastId: 0 };
-    native.futexInit((ids) => {
-      for (const id of ids) remove(id)?.();
-    });
-    addon[waitsOf] = waits;
-  }
-  return waits;
-}
-
-/** Where the word differs already, `over` is called at once. */
-function add(mapping: NativeMapping, offset: number, expected: number, over: () => void): number {
-  const waits = allWaits();
-  const id = ++waits.lastId;
-  if (!native.futexAdd(mapping, offset, expected, id)) {
-    over();
-    return id;
-  }
-  if (waits.pending.size === 0) native.futexKeep(true);
-  waits.pending.set(id, over);
-  return id;
-}
-
-/** False: it is over already, and its callback is about to be called or was. */
-function cancel(id: number): boolean {
-  const cancelled = native.futexCancel(id);
-  if (cancelled) remove(id);
-  return cancelled;
-}
-
-function remove(id: number): (() => void) | undefined {
-  const { pending } = allWaits();
-  const over = pending.get(id);
-  pending.delete(id);
-  if (over !== undefined && pending.size === 0) native.futexKeep(false);
-  return over;
 }
 
 function checkRegion(memory: unknown): WatchableRegion {

@@ -7,7 +7,9 @@
 #include <memory>
 
 #include "node/loop_waker.h"
+#include "os/death_watch.h"
 #include "os/futex_waiters.h"
+#include "os/participant.h"
 
 namespace interproc::node {
 
@@ -18,6 +20,15 @@ struct EnvData {
   Napi::FunctionReference on_waits_over;
   os::Ref<LoopWaker> waker;
   std::unique_ptr<os::FutexWaiters> waiters;
+
+  // death_watch.cc. In the same order.
+  Napi::FunctionReference on_deaths;
+  os::Ref<LoopWaker> death_waker;
+  std::unique_ptr<os::DeathWatch> death_watch;
+
+  // participant.cc
+  const os::Ref<os::ParticipantRegistry> participants =
+      os::Ref<os::ParticipantRegistry>::Adopt(new os::ParticipantRegistry());
 };
 
 }  // namespace interproc::node

@@ -2,7 +2,6 @@
 
 #include <climits>
 #include <utility>
-#include <vector>
 
 #include "node/env_data.h"
 #include "node/mapping.h"
@@ -38,12 +37,7 @@ uint32_t Expected(Args& args, size_t index) {
 // Hands the ids of the waits that are over to JS, all at once.
 void Deliver(Napi::Env env) {
   EnvData* data = env.GetInstanceData<EnvData>();
-  const std::vector<uint64_t> ids = data->waiters->TakeCompleted();
-  if (ids.empty()) return;
-  Napi::Array list = Napi::Array::New(env, ids.size());
-  uint32_t index = 0;
-  for (const uint64_t id : ids) list.Set(index++, static_cast<double>(id));
-  data->on_waits_over.MakeCallback(env.Global(), {list});
+  CallWithIds(env, data->on_waits_over, data->waiters->TakeCompleted());
 }
 
 // futexInit(onOver): once an env. onOver(ids) is called when waits are over.

@@ -66,4 +66,13 @@ void LoopWaker::OnGone(napi_env, void* data, void*) {
   waker->Release();
 }
 
+void CallWithIds(Napi::Env env, const Napi::FunctionReference& function,
+                 const std::vector<uint64_t>& ids) {
+  if (ids.empty()) return;
+  Napi::Array list = Napi::Array::New(env, ids.size());
+  uint32_t index = 0;
+  for (const uint64_t id : ids) list.Set(index++, static_cast<double>(id));
+  function.MakeCallback(env.Global(), {list});
+}
+
 }  // namespace interproc::node

@@ -8,8 +8,10 @@
 #include <napi.h>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <mutex>
+#include <vector>
 
 #include "os/ref_counted.h"
 
@@ -36,6 +38,10 @@ class LoopWaker : public os::RefCounted<LoopWaker> {
   std::mutex mutex_;
   napi_threadsafe_function function_ = nullptr;  // under the mutex; null once it is gone
 };
+
+// Calls `function` with a list of ids, if there are any.
+void CallWithIds(Napi::Env env, const Napi::FunctionReference& function,
+                 const std::vector<uint64_t>& ids);
 
 }  // namespace interproc::node
 

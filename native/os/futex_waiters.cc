@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <mutex>
 #include <utility>
 
 #include "os/thread.h"
@@ -16,23 +17,6 @@ constexpr uint64_t kPlainSleepNs = 1'000'000'000;
 
 }  // namespace
 
-void FutexCompletions::Put(std::vector<uint64_t> ids) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  ids_.insert(ids_.end(), ids.begin(), ids.end());
-  // Under the lock: once Close() has returned, nobody is in here.
-  if (notify_) notify_();
-}
-
-std::vector<uint64_t> FutexCompletions::Take() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return std::exchange(ids_, {});
-}
-
-void FutexCompletions::Close() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  notify_ = nullptr;
-}
-
 // One thread and the waits that it holds: up to 127 by futex_waitv, or one.
 class FutexLane : public RefCounted<FutexLane> {
  public:
@@ -44,7 +28,7 @@ class FutexLane : public RefCounted<FutexLane> {
   };
 
   // A lane that is not kept ends with its last wait.
-  FutexLane(Ref<FutexCompletions> completions, size_t capacity, bool kept)
+  FutexLane(Ref<Completions> completions, size_t capacity, bool kept)
       : completions_(std::move(completions)), capacity_(capacity), kept_(kept) {}
 
   // False when it is full or over.
@@ -175,7 +159,7 @@ class FutexLane : public RefCounted<FutexLane> {
            wait.twin->fault() != Fault::kNone;
   }
 
-  const Ref<FutexCompletions> completions_;
+  const Ref<Completions> completions_;
   const size_t capacity_;
   const bool kept_;
   std::mutex mutex_;
@@ -196,7 +180,7 @@ void* RunLane(void* data) {
 }  // namespace
 
 FutexWaiters::FutexWaiters(std::function<void()> notify)
-    : completions_(Ref<FutexCompletions>::Adopt(new FutexCompletions(std::move(notify)))) {}
+    : completions_(Ref<Completions>::Adopt(new Completions(std::move(notify)))) {}
 
 FutexWaiters::~FutexWaiters() {
   completions_->Close();

@@ -12,9 +12,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <vector>
 
+#include "os/completions.h"
 #include "os/futex.h"
 #include "os/mapping.h"
 #include "os/ref_counted.h"
@@ -22,22 +22,6 @@
 namespace interproc::os {
 
 class FutexLane;
-
-// Where lanes put what is over; outlives the owner, whose threads may still be on their way out.
-class FutexCompletions : public RefCounted<FutexCompletions> {
- public:
-  explicit FutexCompletions(std::function<void()> notify) : notify_(std::move(notify)) {}
-
-  void Put(std::vector<uint64_t> ids);
-  std::vector<uint64_t> Take();
-  // After this nothing is notified any more.
-  void Close();
-
- private:
-  std::mutex mutex_;
-  std::vector<uint64_t> ids_;
-  std::function<void()> notify_;  // empty once closed
-};
 
 class FutexWaiters {
  public:
@@ -55,7 +39,7 @@ class FutexWaiters {
   std::vector<uint64_t> TakeCompleted() { return completions_->Take(); }
 
  private:
-  Ref<FutexCompletions> completions_;
+  Ref<Completions> completions_;
   std::vector<Ref<FutexLane>> lanes_;
 };
 

@@ -148,11 +148,18 @@ bool RenameExclusively(const std::string& draft, const std::string& path) {
   return errno == EINVAL && link(draft.c_str(), path.c_str()) == 0 && unlink(draft.c_str()) == 0;
 }
 
+Result<void> PrepareAndFill(int fd, const Access& access, uint64_t size, Pages pages,
+                            const FillFile& fill) {
+  Result<void> prepared = Prepare(fd, access, size, pages);
+  if (!prepared.ok() || !fill) return prepared;
+  return fill(fd);
+}
+
 // For a file system without O_TMPFILE, or no /proc to link from: the file is made under another
 // name and gets its own when it is complete. A process that is killed before that leaves the other
 // name.
 Result<UniqueFd> CreateAndRename(const std::string& path, const Access& access, uint64_t size,
-                                 Pages pages, const char* syscall_name) {
+                                 Pages pages, const char* syscall_name, const FillFile& fill) {
   uint64_t random = 0;
   if (syscall(SYS_getrandom, &random, sizeof(random), 0) < 0) return LastError("getrandom");
   const std::string draft = DirectoryOf(path) + "/.interproc-" + std::to_string(random);
@@ -160,7 +167,7 @@ Result<UniqueFd> CreateAndRename(const std::string& path, const Access& access, 
     return open(draft.c_str(), O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   }));
   if (!fd.valid()) return LastError(syscall_name);
-  Result<void> done = Prepare(fd.get(), access, size, pages);
+  Result<void> done = PrepareAndFill(fd.get(), access, size, pages, fill);
   if (done.ok() && RenameExclusively(draft, path)) return fd;
   if (done.ok()) done = LastError(syscall_name);
   unlink(draft.c_str());
@@ -264,20 +271,20 @@ Result<void> Prepare(int fd, const Access& access, uint64_t size, Pages pages) {
 }
 
 Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access, uint64_t size,
-                                   Pages pages, const char* syscall) {
+                                   Pages pages, const char* syscall, const FillFile& fill) {
   // Said before pages are taken for nothing; the link below is what decides.
   if (StatusOf(path, syscall).ok()) return Error{EEXIST, syscall};
   const int flags = O_RDWR | O_CLOEXEC;
   UniqueFd nameless(RetryOnEintr(
       [&] { return open(DirectoryOf(path).c_str(), flags | O_TMPFILE, S_IRUSR | S_IWUSR); }));
   if (nameless.valid()) {
-    Result<void> prepared = Prepare(nameless.get(), access, size, pages);
+    Result<void> prepared = PrepareAndFill(nameless.get(), access, size, pages, fill);
     if (!prepared.ok()) return prepared.error();
     if (LinkAt(nameless.get(), path)) return ReopenByName(std::move(nameless), path, flags);
     if (errno == EEXIST) return Error{EEXIST, syscall};
     nameless.Reset();
   }
-  return CreateAndRename(path, access, size, pages, syscall);
+  return CreateAndRename(path, access, size, pages, syscall, fill);
 }
 
 Result<UniqueFd> OpenRegular(const std::string& path, bool read_only, int extra_flags,

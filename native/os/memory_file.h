@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -80,10 +81,13 @@ class MemoryFile : public RefCounted<MemoryFile> {
 // Sets owner, mode and size of a just-made, still empty object.
 Result<void> Prepare(int fd, const Access& access, uint64_t size, Pages pages);
 
-// Makes a regular file at `path` that appears there complete (owner, mode, size) or not at all;
-// EEXIST if the path is taken. `syscall` names the call that errors speak of.
+// Fills in a new file, which nobody can find yet.
+using FillFile = std::function<Result<void>(int fd)>;
+
+// Makes a regular file at `path` that appears there complete (owner, mode, size, what `fill` wrote)
+// or not at all; EEXIST if the path is taken. `syscall` names the call that errors speak of.
 Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access, uint64_t size,
-                                   Pages pages, const char* syscall);
+                                   Pages pages, const char* syscall, const FillFile& fill = {});
 
 // Opens a regular file; ENODEV for anything else, without waiting for the other end of a FIFO.
 Result<UniqueFd> OpenRegular(const std::string& path, bool read_only, int extra_flags,

@@ -1,0 +1,67 @@
+/** Waiting until a channel exists: word of its folder (man 7 inotify), and a slow look where that can't be had. */
+import { type FSWatcher, watch } from 'node:fs';
+import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
+import { fileNameOf, folderOf, type Target } from './target.js';
+
+// Also for what no folder tells: that somebody who makes it on a file system without O_TMPFILE is done.
+const lookAgainMs = 100;
+const napMs = 1;
+
+/** Resolves with what `attempt` gives, once that is not null. Rejects with what it throws. */
+export function whenThere<T>(
+  target: Target,
+  options: WaitOptions | undefined,
+  attempt: () => T | null,
+): Promise<T> {
+  return wait<T>('open', options, (settle) => {
+    let watcher: FSWatcher | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const stop = () => {
+      watcher?.close();
+      clearInterval(timer);
+    };
+    const look = (): boolean => {
+      try {
+        const opened = attempt();
+        if (opened === null) return false;
+        stop();
+        settle.resolve(opened);
+      } catch (error) {
+        stop();
+        settle.reject(error);
+      }
+      return true;
+    };
+    const lookNowAndThen = () => {
+      timer ??= setInterval(look, lookAgainMs);
+    };
+    try {
+      // Watched first, so that nothing is missed between the look and the watch.
+      watcher = watch(folderOf(target), (_event, file) => {
+        if (file === null || file === fileNameOf(target)) {
+          if (!look()) lookNowAndThen();
+        }
+      });
+      watcher.on('error', lookNowAndThen);
+    } catch {
+      lookNowAndThen(); // no such folder yet, or no more watches (fs.inotify.max_user_instances)
+    }
+    look();
+    return () => {
+      stop();
+      return true;
+    };
+  });
+}
+
+const nobodyWakes = new Int32Array(new SharedArrayBuffer(4));
+
+/** As `whenThere`, blocking the calling thread. */
+export function whenThereSync<T>(options: SyncWaitOptions | undefined, attempt: () => T | null): T {
+  return waitSync('open', options, (sliceMs) => {
+    const opened = attempt();
+    if (opened !== null) return opened;
+    if (sliceMs > 0) Atomics.wait(nobodyWakes, 0, 0, Math.min(napMs, sliceMs));
+    return undefined;
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * Word of the deaths of peers (native/node/death_watch.cc). One watch for each side of a channel that waits for a
+ * peer; it goes on for as long as that peer is the same.
+ */
+import { type Native, type NativeParticipant, native } from '../internal/native.js';
+
+interface Watches {
+  readonly byId: Map<number, () => void>;
+  lastId: number;
+}
+
+const watchesOf: unique symbol = Symbol.for('interproc.deaths') as never;
+
+/** Kept with the addon: test runners evaluate this module more than once over the same one. */
+function allWatches(): Watches {
+  const addon: Native & { [watchesOf]?: Watches } = native;
+  let watches = addon[watchesOf];
+  if (watches === undefined) {
+    watches = { byId: new Map(), lastId: 0 };
+    const { byId } = watches;
+    native.deathInit((ids) => {
+      for (const id of ids) {
+        const died = byId.get(id);
+        byId.delete(id);
+        died?.();
+      }
+    });
+    addon[watchesOf] = watches;
+  }
+  return watches;
+}
+
+export class PeerWatch {
+  #owner = 0;
+  #id = 0;
+
+  /** Calls `died` once `owner` is dead; what was watched before is not watched any more. */
+  watch(participant: NativeParticipant, owner: number, died: () => void): void {
+    if (owner === this.#owner) return;
+    this.stop();
+    const watches = allWatches();
+    const id = ++watches.lastId;
+    native.deathWatch(participant, owner, id);
+    watches.byId.set(id, () => {
+      this.#owner = 0;
+      died();
+    });
+    this.#owner = owner;
+    this.#id = id;
+  }
+
+  stop(): void {
+    if (this.#owner === 0) return;
+    this.#owner = 0;
+    allWatches().byId.delete(this.#id);
+    native.deathUnwatch(this.#id);
+  }
+}

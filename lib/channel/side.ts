@@ -1,0 +1,149 @@
+/** What the two sides of a channel have in common: a role, the waiting for the peer, and the end. */
+import { IpcError } from '../errors.js';
+import { invalidType } from '../internal/arguments.js';
+import type { NativeParticipant, NativeRole } from '../internal/native.js';
+import { native } from '../internal/native.js';
+import type { ChannelMemory } from './channel-memory.js';
+import { layout, receiverSleptWord, senderSleptWord } from './layout.js';
+import { type PeerState, WaitLine } from './wait-line.js';
+
+export interface SideOptions {
+  /**
+   * Where a peer has died without closing: wait for its successor. By default that is an error,
+   * `ERR_INTERPROC_PEER_DIED`, of the call that would have to wait for it.
+   */
+  awaitPeer?: boolean;
+}
+
+export interface SideSetup {
+  memory: ChannelMemory;
+  participant: NativeParticipant;
+  role: NativeRole;
+  /** How errors name the channel: ` 'feed'`, or '' without a name. */
+  about: string;
+  awaitPeer: boolean;
+  /** Tells the channel that the role is free again. */
+  left(): void;
+}
+
+export type SideName = 'sender' | 'receiver';
+
+/** As in native/include/interproc.h, enum interproc_side. */
+export const sideNumber = { sender: 0, receiver: 1 } as const;
+
+export abstract class Side {
+  readonly #name: SideName;
+  readonly #setup: SideSetup;
+  #closed = false;
+  /** @internal */
+  protected readonly line: WaitLine;
+
+  /** @internal */
+  protected constructor(name: SideName, setup: SideSetup) {
+    this.#name = name;
+    this.#setup = setup;
+    const { memory, participant } = setup;
+    this.line = new WaitLine(
+      name === 'sender'
+        ? {
+            memory,
+            participant,
+            sleepOffset: layout.senderSleep,
+            peerOffset: layout.receiverRole,
+            sleptWord: senderSleptWord,
+          }
+        : {
+            memory,
+            participant,
+            sleepOffset: layout.receiverSleep,
+            peerOffset: layout.senderRole,
+            sleptWord: receiverSleptWord,
+          },
+    );
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * How the other side fares, as the kernel sees it now (one system call): `'none'` was never there, `'closed'` left by
+   * `close()`, `'died'` ended without. Throws `ERR_INTERPROC_CLOSED`.
+   */
+  get peer(): PeerState {
+    this.checkOpen();
+    return this.line.peer();
+  }
+
+  /** Pending waits let the process end, as an unref()ed timer does. */
+  unref(): this {
+    this.line.keep(false);
+    return this;
+  }
+
+  /** Pending waits keep the process alive, as a timer does: so it is by default. */
+  ref(): this {
+    this.line.keep(true);
+    return this;
+  }
+
+  /** @internal */
+  protected get awaitPeer(): boolean {
+    return this.#setup.awaitPeer;
+  }
+
+  /** @internal Ends it; `closed` false tells the peer that this side has ended without closing. */
+  protected leave(closed: boolean): void {
+    this.#closed = true;
+    this.line.close(() => this.closedError());
+    native.roleLeave(this.#setup.role, closed);
+    this.#setup.left();
+  }
+
+  /** @internal */
+  protected checkOpen(): void {
+    if (this.#closed) throw this.closedError();
+  }
+
+  /** @internal */
+  protected get about(): string {
+    return `The ${this.#name} of channel${this.#setup.about}`;
+  }
+
+  /** @internal */
+  protected closedError(): IpcError {
+    return new IpcError('ERR_INTERPROC_CLOSED', `${this.about} is closed`);
+  }
+
+  /** @internal */
+  protected busyError(why: string): IpcError {
+    return new IpcError('ERR_INTERPROC_BUSY', `${this.about} is busy: ${why}`);
+  }
+
+  /** @internal */
+  protected corruptError(what: string): Error {
+    try {
+      this.#setup.memory.checkThere(); // the zeros of a hole are no corruption
+    } catch (error) {
+      return error as Error;
+    }
+    return new IpcError(
+      'ERR_INTERPROC_CORRUPT',
+      `The channel${this.#setup.about} is corrupt, ${what}: some process has written into it`,
+    );
+  }
+
+  /** @internal */
+  protected peerGone(peer: 'died' | 'closed'): IpcError {
+    const other = this.#name === 'sender' ? 'receiver' : 'sender';
+    return new IpcError(
+      peer === 'died' ? 'ERR_INTERPROC_PEER_DIED' : 'ERR_INTERPROC_PEER_CLOSED',
+      `${this.about} would wait for its ${other}, which has ${peer === 'died' ? 'died without closing' : 'closed'}; ` +
+        'with { awaitPeer: true } it waits for a successor',
+    );
+  }
+}
+
+export function checkHandler(handler: unknown): void {
+  if (typeof handler !== 'function') throw invalidType('handler', 'of type function', handler);
+}

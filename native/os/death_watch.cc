@@ -1,0 +1,273 @@
+#include "os/death_watch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <utility>
+
+#include "os/interrupt.h"
+#include "os/thread.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+namespace interproc::os {
+namespace {
+
+bool ProbePidfd() {
+  const char* off = std::getenv("INTERPROC_NO_PIDFD");
+  if (off != nullptr && *off != '\0' && *off != '0') return false;
+  const UniqueFd own(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  return own.valid();
+}
+
+}  // namespace
+
+bool HasPidfd() {
+  static const bool has = ProbePidfd();
+  return has;
+}
+
+// Threads that wait for a lock, one each.
+class LockWaiters : public RefCounted<LockWaiters> {
+ public:
+  explicit LockWaiters(Ref<Completions> completions) : completions_(std::move(completions)) {}
+
+  // Any thread. `fd`: any descriptor of the file.
+  Result<void> Start(uint64_t id, int fd, uint32_t owner) {
+    const int own = interproc__reopen(fd, O_RDONLY);
+    if (own < 0) return ProtocolError(own, "open");
+    Ref<Waiter> waiter = Ref<Waiter>::Adopt(new Waiter());
+    waiter->id = id;
+    waiter->fd.Reset(own);
+    waiter->owner = owner;
+    AddRef();
+    waiter->waiters = Ref<LockWaiters>::Adopt(this);
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (closed_) return {};
+    Ref<Waiter> for_thread = waiter;
+    const Result<void> started = StartThread(Run, for_thread.get());
+    if (!started.ok()) return started;
+    for_thread.Leak();
+    all_.push_back(std::move(waiter));
+    return {};
+  }
+
+  // The owner's thread.
+  void Stop(uint64_t id) {
+    Ref<Waiter> found;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      for (const Ref<Waiter>& each : all_) {
+        if (each->id == id) found = each;
+      }
+    }
+    if (found) found->Stop();
+  }
+
+  void StopAll() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    closed_ = true;
+    const std::vector<Ref<Waiter>> all = all_;
+    lock.unlock();
+    for (const Ref<Waiter>& each : all) each->Stop();
+  }
+
+ private:
+  struct Waiter : RefCounted<Waiter> {
+    void Stop() {
+      stopped.store(true);
+      interruptible.Interrupt();
+    }
+
+    uint64_t id = 0;
+    UniqueFd fd;  // an open file description of its own
+    uint32_t owner = 0;
+    Ref<LockWaiters> waiters;  // the thread's only
+    std::atomic<bool> stopped{false};
+    Interruptible interruptible;
+  };
+
+  static void* Run(void* data) {
+    const Ref<Waiter> waiter = Ref<Waiter>::Adopt(static_cast<Waiter*>(data));
+    waiter->interruptible.Enter();
+    const int64_t byte = interproc__byte_of(waiter->owner);
+    int result = -EINTR;
+    // For reading: that makes nobody else take the dead for living (interproc__living).
+    while (result == -EINTR && !waiter->stopped.load()) {
+      result = interproc__lock(waiter->fd.get(), F_OFD_SETLKW, F_RDLCK, byte);
+    }
+    waiter->fd.Reset();
+    const Ref<LockWaiters> waiters = std::move(waiter->waiters);
+    waiters->Remove(waiter);
+    if (!waiter->stopped.load()) waiters->completions_->Put({waiter->id});
+    waiter->interruptible.Leave();
+    return nullptr;
+  }
+
+  void Remove(const Ref<Waiter>& waiter) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    all_.erase(std::remove_if(all_.begin(), all_.end(),
+                              [&](const Ref<Waiter>& each) { return each.get() == waiter.get(); }),
+               all_.end());
+  }
+
+  const Ref<Completions> completions_;
+  std::mutex mutex_;
+  std::vector<Ref<Waiter>> all_;  // these two: under the mutex
+  bool closed_ = false;
+};
+
+// One thread that polls all pidfds of an env. It starts with the first and ends with the last.
+class PidfdPoller : public RefCounted<PidfdPoller> {
+ public:
+  PidfdPoller(Ref<Completions> completions, Ref<LockWaiters> locks)
+      : completions_(std::move(completions)), locks_(std::move(locks)) {}
+
+  Result<void> Add(uint64_t id, UniqueFd pidfd, UniqueFd file, uint32_t owner) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!control_.valid()) control_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!control_.valid()) return LastError("eventfd");
+    entries_.push_back({id, std::move(pidfd), std::move(file), owner});
+    if (running_) {
+      Kick();
+      return {};
+    }
+    AddRef();
+    Ref<PidfdPoller> for_thread = Ref<PidfdPoller>::Adopt(this);
+    const Result<void> started = StartThread(Run, this);
+    if (!started.ok()) {
+      entries_.pop_back();
+      return started;
+    }
+    for_thread.Leak();
+    running_ = true;
+    return {};
+  }
+
+  void Remove(uint64_t id) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const size_t before = entries_.size();
+    entries_.erase(std::remove_if(entries_.begin(), entries_.end(),
+                                  [id](const Entry& each) { return each.id == id; }),
+                   entries_.end());
+    if (entries_.size() != before) Kick();
+  }
+
+  void Clear() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    entries_.clear();
+    Kick();
+  }
+
+ private:
+  struct Entry {
+    uint64_t id;
+    UniqueFd pidfd;
+    UniqueFd file;
+    uint32_t owner;
+  };
+
+  // REQUIRES mutex_
+  void Kick() {
+    const uint64_t one = 1;
+    if (control_.valid()) (void)!write(control_.get(), &one, sizeof(one));
+  }
+
+  static void* Run(void* data) {
+    const Ref<PidfdPoller> poller = Ref<PidfdPoller>::Adopt(static_cast<PidfdPoller*>(data));
+    poller->Loop();
+    return nullptr;
+  }
+
+  void Loop() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!entries_.empty()) {
+      // Duplicates: one that is removed meanwhile may not become another file under poll.
+      std::vector<UniqueFd> held;
+      std::vector<struct pollfd> fds = {{control_.get(), POLLIN, 0}};
+      std::vector<uint64_t> ids;
+      for (const Entry& entry : entries_) {
+        held.emplace_back(fcntl(entry.pidfd.get(), F_DUPFD_CLOEXEC, 3));
+        if (!held.back().valid()) continue;
+        fds.push_back({held.back().get(), POLLIN, 0});
+        ids.push_back(entry.id);
+      }
+      lock.unlock();
+      (void)poll(fds.data(), fds.size(), -1);
+      lock.lock();
+      uint64_t ignored;
+      (void)!read(control_.get(), &ignored, sizeof(ignored));
+      for (size_t index = 0; index < ids.size(); ++index) {
+        if (fds[index + 1].revents != 0) Ended(ids[index]);
+      }
+    }
+    running_ = false;
+  }
+
+  // REQUIRES mutex_. The process is gone; its lock tells whether the owner is.
+  void Ended(uint64_t id) {
+    const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                    [id](const Entry& each) { return each.id == id; });
+    if (found == entries_.end()) return;
+    const Entry entry = std::move(*found);
+    entries_.erase(found);
+    const bool alive = interproc_owner_alive(nullptr, entry.file.get(), entry.owner) == 1;
+    if (alive && locks_->Start(id, entry.file.get(), entry.owner).ok()) return;
+    completions_->Put({id});
+  }
+
+  const Ref<Completions> completions_;
+  const Ref<LockWaiters> locks_;
+  std::mutex mutex_;
+  std::vector<Entry> entries_;  // all below: under the mutex
+  UniqueFd control_;
+  bool running_ = false;
+};
+
+DeathWatch::DeathWatch(std::function<void()> notify)
+    : completions_(Ref<Completions>::Adopt(new Completions(std::move(notify)))),
+      locks_(Ref<LockWaiters>::Adopt(new LockWaiters(completions_))),
+      poller_(Ref<PidfdPoller>::Adopt(new PidfdPoller(completions_, locks_))) {}
+
+DeathWatch::~DeathWatch() {
+  completions_->Close();
+  poller_->Clear();
+  locks_->StopAll();
+}
+
+Result<void> DeathWatch::Watch(uint64_t id, const Participant& participant, uint32_t owner) {
+  const interproc_participant* entry = interproc_find_participant(participant.header(), owner);
+  if (entry != nullptr && HasPidfd() &&
+      interproc__peek64(&entry->pid_namespace) == interproc__pid_namespace()) {
+    UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, interproc__peek(&entry->pid), 0)));
+    // Asked after the pidfd was there: so it is of the process that holds the lock.
+    const Result<bool> alive = participant.Alive(owner);
+    if (!alive.ok()) return alive.error();
+    if (!alive.value()) {
+      completions_->Put({id});
+      return {};
+    }
+    if (pidfd.valid()) {
+      UniqueFd file(fcntl(participant.file()->fd(), F_DUPFD_CLOEXEC, 3));
+      if (!file.valid()) return LastError("fcntl");
+      return poller_->Add(id, std::move(pidfd), std::move(file), owner);
+    }
+  }
+  return locks_->Start(id, participant.file()->fd(), owner);
+}
+
+void DeathWatch::Unwatch(uint64_t id) {
+  poller_->Remove(id);
+  locks_->Stop(id);
+}
+
+}  // namespace interproc::os

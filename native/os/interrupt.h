@@ -1,0 +1,31 @@
+// Interrupts: how a thread of ours that sleeps in a system call without a timeout (fcntl with
+// F_OFD_SETLKW, msgrcv) is called back. One signal may come just before the call sleeps and be
+// lost, so it is sent again until the thread is out.
+#ifndef INTERPROC_OS_INTERRUPT_H_
+#define INTERPROC_OS_INTERRUPT_H_
+
+#include <sys/types.h>
+
+#include <mutex>
+
+namespace interproc::os {
+
+// One thread that can be interrupted. The thread calls Enter() first and Leave() last; another one
+// calls Interrupt(), after having told it by some flag of its own to end.
+class Interruptible {
+ public:
+  // System calls of this thread return EINTR from now on when it is interrupted.
+  void Enter();
+  void Leave();
+  // Returns when the thread has left, or was never there.
+  void Interrupt();
+
+ private:
+  std::mutex mutex_;
+  pid_t thread_ = 0;  // under the mutex; 0 outside Enter() and Leave()
+  bool left_ = false;
+};
+
+}  // namespace interproc::os
+
+#endif  // INTERPROC_OS_INTERRUPT_H_
