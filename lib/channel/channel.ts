@@ -123,7 +123,7 @@ export class Channel {
     this.#target = target;
     this.#created = created;
     this.#file = native.participantFile(participant);
-    const actual = capacityOf(this.#file, this.#label);
+    const actual = native.participantCapacity(participant);
     if (capacity !== undefined && capacity !== actual) {
       throw mismatch(this.#label, 'capacity', capacity, actual);
     }
@@ -144,7 +144,7 @@ export class Channel {
     const persist = checkBoolean(options.persist, 'options.persist', false);
     const access = checkAccess(options);
     const participant = explained(
-      () => native.segmentCreate(checked.path, checked.name !== null, capacity, persist, ...access),
+      () => native.segmentCreate(checked.path, checked.object, capacity, persist, ...access),
       spaceHint(checked.path),
     );
     return build(participant, checked, true);
@@ -563,10 +563,6 @@ function checkSegment(file: NativeFile, label: string): void {
     const expected = layout[`${field}Value`];
     if (found(layout[field]) !== expected) throw mismatch(label, field, expected, found(layout[field]));
   }
-}
-
-function capacityOf(file: NativeFile, label: string): number {
-  return headerOf(file, label)?.[layout.capacity / 4] as number;
 }
 
 function mismatch(label: string, field: string, expected: number, found: number): IpcError {

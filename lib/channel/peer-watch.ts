@@ -30,9 +30,19 @@ function allWatches(): Watches {
   return watches;
 }
 
+function end(id: number): void {
+  allWatches().byId.delete(id);
+  native.deathUnwatch(id);
+}
+
+// A side that is dropped unclosed is collected, and its watch ends.
+const collected = new FinalizationRegistry<number>(end);
+
 export class PeerWatch {
   #owner = 0;
   #id = 0;
+  /** Who is told; only this object holds it. */
+  #died: (() => void) | undefined;
 
   /** Calls `died` once `owner` is dead; what was watched before is not watched any more. */
   watch(participant: NativeParticipant, owner: number, died: () => void): void {
@@ -41,18 +51,24 @@ export class PeerWatch {
     const watches = allWatches();
     const id = ++watches.lastId;
     native.deathWatch(participant, owner, id);
-    watches.byId.set(id, () => {
-      this.#owner = 0;
-      died();
-    });
+    const self = new WeakRef<PeerWatch>(this);
+    watches.byId.set(id, () => self.deref()?.#tell());
+    collected.register(this, id, this);
     this.#owner = owner;
     this.#id = id;
+    this.#died = died;
   }
 
   stop(): void {
     if (this.#owner === 0) return;
     this.#owner = 0;
-    allWatches().byId.delete(this.#id);
-    native.deathUnwatch(this.#id);
+    collected.unregister(this);
+    end(this.#id);
+  }
+
+  #tell(): void {
+    this.#owner = 0;
+    collected.unregister(this);
+    this.#died?.();
   }
 }

@@ -58,7 +58,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   readonly #eighth: number;
   readonly #message: Message;
   /** Up to here a predecessor had messages in hand. Positions are int32 and wrap. */
-  readonly #begunBefore: number;
+  #begunBefore: number;
   /** All before it is finished: what the shared word says. */
   #done: number;
   /** Behind what is in hand; the same as #done when nothing is. */
@@ -247,10 +247,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
 
   /** Finishes what is in hand, and leaves. Pending calls reject with `ERR_INTERPROC_CLOSED`. Again does nothing. */
   close(): void {
-    if (this.closed) return;
-    this.#finish();
-    this.#handBack();
-    this.leave(true);
+    this.#close(false);
   }
 
   [Symbol.dispose](): void {
@@ -259,7 +256,14 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
 
   /** @internal For the end of the process. */
   end(closes: boolean): void {
-    if (closes) this.close();
+    if (closes) this.#close(true);
+  }
+
+  #close(processEnds: boolean): void {
+    if (this.closed) return;
+    this.#finish();
+    this.#handBack();
+    this.leave(processEnds);
   }
 
   /** Open, and not inside a handler, whose message would be pulled away. */
@@ -362,6 +366,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   /** Takes the record that #look has found in hand; true if a dead receiver had it. */
   #begin(): boolean {
     const again = ((this.#begunBefore - this.#next) | 0) > 0;
+    if (!again) this.#begunBefore = this.#next; // carried along: 2 GiB behind, it would lie before it again
     this.#next = this.#end;
     this.#inHand++;
     if (((this.#end - this.#begun) | 0) > 0) {

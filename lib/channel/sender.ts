@@ -283,12 +283,7 @@ export class Sender extends Side implements SlotOwner {
    * `ERR_INTERPROC_CLOSED`; an open claim vanishes. Again is allowed and does nothing.
    */
   close(): void {
-    if (this.closed) return;
-    this.#publish();
-    failpoint('close.published');
-    this.#claimed = false;
-    beforeBlocking.delete(this.#publishNow);
-    this.leave(true);
+    this.#close(false);
   }
 
   [Symbol.dispose](): void {
@@ -314,8 +309,17 @@ export class Sender extends Side implements SlotOwner {
 
   /** @internal For the end of the process: publishes, and closes where that is how it ends. */
   end(closes: boolean): void {
-    if (closes) this.close();
+    if (closes) this.#close(true);
     else this.#publishNow();
+  }
+
+  #close(processEnds: boolean): void {
+    if (this.closed) return;
+    this.#publishNow();
+    failpoint('close.published');
+    this.#claimed = false;
+    beforeBlocking.delete(this.#publishNow);
+    this.leave(processEnds);
   }
 
   #checkClaim(): void {
@@ -401,9 +405,10 @@ export class Sender extends Side implements SlotOwner {
 
   #lookForRoom(needed: number): boolean {
     // Pairs with the store in Receiver.#handBack: those bytes were read before.
-    this.#head = Atomics.load(this.#words, headWord);
-    const used = (this.#tail - this.#head) >>> 0;
+    const head = Atomics.load(this.#words, headWord);
+    const used = (this.#tail - head) >>> 0;
     if (used > this.#capacity) throw this.corruptError('its head is out of range');
+    this.#head = head;
     if (this.#capacity - used >= needed) return true;
     setCount(this.#words, timesFullWord, getCount(this.#words, timesFullWord) + 1);
     this.#publish(); // a receiver can only make room of what it sees

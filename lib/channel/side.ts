@@ -92,11 +92,11 @@ export abstract class Side {
     return this.#setup.awaitPeer;
   }
 
-  /** @internal Ends it; `closed` false tells the peer that this side has ended without closing. */
-  protected leave(closed: boolean): void {
+  /** @internal Ends it. At the end of the process nobody is left to be told of it. */
+  protected leave(processEnds = false): void {
     this.#closed = true;
-    this.line.close(() => this.closedError());
-    native.roleLeave(this.#setup.role, closed);
+    this.line.close(processEnds ? undefined : () => this.closedError());
+    native.roleLeave(this.#setup.role, true);
     this.#setup.left();
   }
 

@@ -10,6 +10,8 @@ export type ChannelTarget = string | { path: string | URL };
 export interface Target {
   /** How errors name it. */
   label: string;
+  /** How errors of the system name it: `/interproc.feed`, or the path. */
+  object: string;
   /** Where its file lies. */
   path: string;
   /** The name, with its slash; null for a path. */
@@ -23,22 +25,21 @@ const nameMax = 255; // NAME_MAX
 export function checkTarget(target: ChannelTarget, syscall = 'shm_open'): Target {
   if (typeof target === 'object' && target !== null && !Array.isArray(target)) {
     const path = checkPath(target.path);
-    return { label: path, path, name: null };
+    return { label: path, object: path, path, name: null };
   }
   const name = checkObjectName(target, nameMax - prefix.length, syscall);
-  return { label: name, path: native.posixShmPath(prefix + name.slice(1)), name };
+  const object = `/${prefix}${name.slice(1)}`;
+  return { label: name, object, path: native.posixShmPath(object), name };
 }
 
 /** Follows the file system's rules of the kind of object. Throws `ENOENT`, `EACCES`, `ENODEV`. */
-export function openTarget({ name, path }: Target, readOnly: boolean): NativeFile {
-  return name === null
-    ? native.mappedFileOpen(path, readOnly)
-    : native.posixShmOpen(prefix + name.slice(1), readOnly);
+export function openTarget({ name, object }: Target, readOnly: boolean): NativeFile {
+  return name === null ? native.mappedFileOpen(object, readOnly) : native.posixShmOpen(object, readOnly);
 }
 
-export function unlinkTarget({ name, path }: Target): void {
-  if (name === null) native.mappedFileUnlink(path);
-  else native.posixShmUnlink(prefix + name.slice(1));
+export function unlinkTarget({ name, object }: Target): void {
+  if (name === null) native.mappedFileUnlink(object);
+  else native.posixShmUnlink(object);
 }
 
 export function folderOf({ path }: Target): string {

@@ -111,12 +111,12 @@ export class WaitLine {
     if (!this.idle && !this.#serving) this.#advance();
   }
 
-  /** Ends all waits in `error`, and all watching. */
-  close(error: () => unknown): void {
+  /** Ends all waits in an error, and all watching. Without one they never settle: where the process ends. */
+  close(error?: () => unknown): void {
     const requests = this.#requests.splice(0);
     this.#rest();
     this.#watch.stop();
-    for (const request of requests) request.fail(error());
+    if (error !== undefined) for (const request of requests) request.fail(error());
   }
 
   /** How the peer fares now. */

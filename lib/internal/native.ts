@@ -182,7 +182,7 @@ export interface Native {
 
   segmentCreate(
     path: string,
-    named: boolean,
+    label: string,
     capacity: number,
     persist: boolean,
     ...access: NativeAccess
@@ -192,6 +192,7 @@ export interface Native {
   readonly segmentLayout: SegmentLayout;
   participantFile(participant: NativeParticipant): NativeFile;
   participantId(participant: NativeParticipant): number;
+  participantCapacity(participant: NativeParticipant): number;
   participantAlive(participant: NativeParticipant, owner: number): boolean;
   participantList(participant: NativeParticipant): NativeParticipantInfo[];
   participantPublished(participant: NativeParticipant): [messages: number, bytes: number, tail: number];

@@ -317,11 +317,13 @@ static inline int interproc_owner_alive(const struct interproc_owner* me, int fd
 
 /*
  * Owners of this process, for fork: the child has their descriptors too, and would keep them alive.
- * One list for each file that includes this header, which is all that pthread_atfork needs.
+ * One list for all files of a program or library that include this header: what one of them joins,
+ * another may leave.
  */
-static struct interproc_owner* interproc__owners __attribute__((unused));
-static uint32_t interproc__owners_lock __attribute__((unused));
-static uint32_t interproc__fork_handled __attribute__((unused));
+#define INTERPROC__ONCE __attribute__((weak, visibility("hidden")))
+INTERPROC__ONCE struct interproc_owner* interproc__owners;
+INTERPROC__ONCE uint32_t interproc__owners_lock;
+INTERPROC__ONCE uint32_t interproc__fork_handled;
 
 static inline void interproc__lock_owners(void) {
   while (__atomic_exchange_n(&interproc__owners_lock, 1, __ATOMIC_ACQUIRE) != 0) sched_yield();
@@ -337,19 +339,6 @@ static inline void interproc__after_fork_in_child(void) {
   }
   interproc__owners = NULL;
   interproc__unlock_owners();
-}
-
-static inline void interproc__remember_owner(struct interproc_owner* owner) {
-  interproc__lock_owners();
-  const int first = interproc__fork_handled == 0;
-  interproc__fork_handled = 1;
-  owner->next = interproc__owners;
-  interproc__owners = owner;
-  interproc__unlock_owners();
-  if (first) {
-    pthread_atfork(interproc__lock_owners, interproc__unlock_owners,
-                   interproc__after_fork_in_child);
-  }
 }
 
 static inline void interproc__forget_owner(struct interproc_owner* owner) {
@@ -369,6 +358,24 @@ static inline int interproc__reopen(int fd, int flags) {
   snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
   const int own = open(path, flags | O_CLOEXEC | O_NONBLOCK);
   return own >= 0 ? own : -errno;
+}
+
+/* Gives `owner` its description of the file behind `fd`: no fork of another thread gets it between
+ * its opening and its entry in the list. */
+static inline int interproc__open_owner(struct interproc_owner* owner, int fd, int flags) {
+  interproc__lock_owners();
+  if (interproc__fork_handled == 0) {
+    interproc__fork_handled = 1;
+    pthread_atfork(interproc__lock_owners, interproc__unlock_owners,
+                   interproc__after_fork_in_child);
+  }
+  owner->fd = interproc__reopen(fd, flags);
+  if (owner->fd >= 0) {
+    owner->next = interproc__owners;
+    interproc__owners = owner;
+  }
+  interproc__unlock_owners();
+  return owner->fd >= 0 ? 0 : owner->fd;
 }
 
 /* The gate: held while joining and leaving, for microseconds. -EBUSY when somebody was stopped in
@@ -523,9 +530,14 @@ static inline void interproc_init(struct interproc_header* header, uint32_t capa
   INTERPROC_FAILPOINT("create.ready");
 }
 
-/* Whether this is a segment that this code can use. REQUIRES that the header is there: size >=
- * 4096. */
-static inline int interproc_check(const struct interproc_header* header, uint64_t size) {
+/*
+ * Whether this is a segment that this code can use, and the capacity of its ring: take that from
+ * here and never from the header again, where a hostile peer may change it after the check.
+ * REQUIRES that the header is there: size >= 4096.
+ */
+static inline int interproc_check(const struct interproc_header* header, uint64_t size,
+                                  uint32_t* checked_capacity) {
+  *checked_capacity = 0;
   const uint32_t state = interproc__load(&header->id.state);
   if (state == INTERPROC_RAW) return INTERPROC_NOT_READY;
   const uint32_t capacity = interproc__peek(&header->id.capacity);
@@ -538,6 +550,7 @@ static inline int interproc_check(const struct interproc_header* header, uint64_
       (capacity & (capacity - 1)) != 0 || size < (uint64_t)INTERPROC_HEADER_SIZE + capacity) {
     return INTERPROC_CORRUPT;
   }
+  *checked_capacity = capacity;
   return state == INTERPROC_RETIRED ? INTERPROC_UNLINKED : 0;
 }
 
@@ -565,12 +578,11 @@ static inline void interproc_discard(struct interproc_owner* me) {
 static inline int interproc_join(struct interproc_owner* me, struct interproc_header* header,
                                  int fd, int read_only, int fresh) {
   memset(me, 0, sizeof(*me));
-  me->fd = interproc__reopen(fd, read_only ? O_RDONLY : O_RDWR);
-  if (me->fd < 0) return me->fd;
-  interproc__remember_owner(me);
+  int result = interproc__open_owner(me, fd, read_only ? O_RDONLY : O_RDWR);
+  if (result != 0) return result;
   /* An opener that can't write can't lock for writing either; it passes by a retired segment
    * unseen. */
-  int result = read_only || fresh ? 0 : interproc__enter_gate(me->fd);
+  result = read_only || fresh ? 0 : interproc__enter_gate(me->fd);
   INTERPROC_FAILPOINT("join.gated");
   if (result == 0 && !fresh && interproc__unlinked(me, header)) result = INTERPROC_UNLINKED;
   if (result == 0) result = interproc__claim_id(me, header, read_only);
@@ -694,12 +706,11 @@ static inline int interproc_judge(const struct interproc_owner* me,
 }
 
 /* What a sender finds: where its predecessor's last publication ended, and what that made. */
-static inline int interproc_sender_start(const struct interproc_header* header,
+static inline int interproc_sender_start(const struct interproc_header* header, uint32_t capacity,
                                          struct interproc_count* start) {
   const uint32_t tail = interproc__load(&header->sender.tail);
   const uint32_t head = interproc__load(&header->head.position);
-  if (tail - head > interproc__peek(&header->id.capacity) || (tail & 7u) != 0)
-    return INTERPROC_CORRUPT;
+  if (tail - head > capacity || (tail & 7u) != 0) return INTERPROC_CORRUPT;
   for (int at = 0; at < 2; ++at) {
     const struct interproc_count* count = &header->sender.counts[at];
     if (interproc__peek(&count->tail) != tail) continue;
@@ -713,10 +724,13 @@ static inline int interproc_sender_start(const struct interproc_header* header,
 }
 
 /* As interproc_sender_start, for those who look while a sender publishes. */
-static inline int interproc_published(const struct interproc_header* header,
+static inline int interproc_published(const struct interproc_header* header, uint32_t capacity,
                                       struct interproc_count* count) {
   for (int tries = 0; tries < 1000; ++tries) {
-    const int result = interproc_sender_start(header, count);
+    const int result = interproc_sender_start(header, capacity, count);
+    /* The count was read before the tail is read again: pairs with the fence in interproc_flush,
+     * which comes between a tail and the next count. */
+    interproc__fence();
     if (result == 0 && interproc__load(&header->sender.tail) == count->tail) return 0;
   }
   return INTERPROC_CORRUPT;
@@ -732,11 +746,10 @@ struct interproc_resume {
 /* What a receiver finds: from `done` on it goes on, and up to `begun` a dead one had messages in
  * hand. */
 static inline int interproc_receiver_start(const struct interproc_header* header,
-                                           const unsigned char* ring,
+                                           const unsigned char* ring, uint32_t capacity,
                                            struct interproc_resume* start) {
-  const uint32_t capacity = interproc__peek(&header->id.capacity);
   struct interproc_count count;
-  if (interproc_published(header, &count) != 0) return INTERPROC_CORRUPT;
+  if (interproc_published(header, capacity, &count) != 0) return INTERPROC_CORRUPT;
   start->head = interproc__load(&header->head.position);
   start->done = interproc__peek(&header->receiver.done);
   start->begun = interproc__peek(&header->receiver.begun);
@@ -816,8 +829,8 @@ static inline int interproc__enter(struct interproc_channel* channel) {
   if (status.stx_size < INTERPROC_HEADER_SIZE) return INTERPROC_MISMATCH;
   result = interproc__map(channel, 0);
   if (result != 0) return result;
-  result = interproc_check(channel->header, status.stx_size);
-  const uint32_t capacity = interproc__peek(&channel->header->id.capacity);
+  uint32_t capacity;
+  result = interproc_check(channel->header, status.stx_size, &capacity);
   munmap(channel->header, INTERPROC_HEADER_SIZE);
   channel->header = NULL;
   if (result == 0) result = interproc__map(channel, capacity);
@@ -866,7 +879,10 @@ static inline int interproc_anonymous(struct interproc_channel* channel,
   int result = interproc__build(channel, options, 0);
   if (result == 0 && fcntl(channel->fd, 1033, 2 | 4) != 0)
     result = -errno; /* F_ADD_SEALS: shrink, grow */
-  if (result != 0) interproc__unmap(channel);
+  if (result != 0) {
+    interproc_discard(&channel->me);
+    interproc__unmap(channel);
+  }
   return result;
 }
 
@@ -890,7 +906,8 @@ static inline int interproc__replace_dead(const char* path) {
     void* base = mmap(NULL, INTERPROC_HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base != MAP_FAILED) {
       struct interproc_header* header = (struct interproc_header*)base;
-      const int state = interproc_check(header, status.stx_size);
+      uint32_t capacity;
+      const int state = interproc_check(header, status.stx_size, &capacity);
       if (state == 0 || state == INTERPROC_UNLINKED)
         result = interproc_retire_if_dead(header, fd, path);
       munmap(base, INTERPROC_HEADER_SIZE);
@@ -1019,7 +1036,7 @@ static inline int interproc_attach_sender(struct interproc_sender* sender,
   int result = interproc_take_role(&channel->me, channel->header, INTERPROC_SENDER);
   if (result != 0) return result;
   struct interproc_count count;
-  result = interproc_sender_start(channel->header, &count);
+  result = interproc_sender_start(channel->header, channel->capacity, &count);
   if (result != 0) {
     interproc_leave_role(&channel->me, channel->header, INTERPROC_SENDER, INTERPROC_ROLE_DIED);
     return result;
@@ -1068,9 +1085,10 @@ static inline int interproc_try_claim(struct interproc_sender* sender, uint32_t 
   const uint32_t pad = to_end < record ? to_end : 0;
   if (sender->capacity - (sender->tail - sender->head) < pad + record) {
     /* Pairs with the store in interproc__hand_back: those bytes were read before. */
-    sender->head = interproc__load(&sender->header->head.position);
-    const uint32_t used = sender->tail - sender->head;
+    const uint32_t head = interproc__load(&sender->header->head.position);
+    const uint32_t used = sender->tail - head;
     if (used > sender->capacity) return INTERPROC_CORRUPT;
+    sender->head = head;
     if (sender->capacity - used < pad + record) {
       interproc__put64(&sender->header->sender.times_full,
                        interproc__peek64(&sender->header->sender.times_full) + 1);
@@ -1202,7 +1220,7 @@ static inline int interproc_attach_receiver(struct interproc_receiver* receiver,
   int result = interproc_take_role(&channel->me, channel->header, INTERPROC_RECEIVER);
   if (result != 0) return result;
   struct interproc_resume start;
-  result = interproc_receiver_start(channel->header, channel->ring, &start);
+  result = interproc_receiver_start(channel->header, channel->ring, channel->capacity, &start);
   if (result != 0) {
     interproc_leave_role(&channel->me, channel->header, INTERPROC_RECEIVER, INTERPROC_ROLE_DIED);
     return result;
@@ -1302,6 +1320,8 @@ static inline int interproc_try_read(struct interproc_receiver* receiver, const 
   }
   receiver->next = position + total;
   const int again = interproc__after(receiver->begun_before, receiver->position);
+  /* Carried along: 2 GiB behind, it would lie before the position again. */
+  if (!again) receiver->begun_before = receiver->position;
   if (interproc__after(receiver->next, receiver->begun)) {
     receiver->begun = receiver->next;
     interproc__put(&receiver->header->receiver.begun, receiver->begun);

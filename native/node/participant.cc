@@ -50,16 +50,18 @@ os::SegmentOptions Options(Args& args, size_t index) {
   return options;
 }
 
-// segmentCreate(path, named, capacity, persist, mode, uid, gid): `named` for an object of /dev/shm
+// segmentCreate(path, label, capacity, persist, mode, uid, gid): errors name it by its label, which
+// is the path but for objects of /dev/shm
 Napi::Value Create(const Napi::CallbackInfo& info) {
   Args args(info);
   const std::string path = args.Text(0);
-  const char* syscall = args.Flag(1) ? "shm_open" : "open";
+  const std::string label = args.Text(1);
+  const char* syscall = label == path ? "open" : "shm_open";
   const os::SegmentOptions options = Options(args, 2);
   if (!args.ok()) return info.Env().Undefined();
   const auto& registry = info.Env().GetInstanceData<EnvData>()->participants;
   return ParticipantToJs(info.Env(), os::Participant::Create(registry, path, options, syscall),
-                         path);
+                         label);
 }
 
 // segmentCreateAnonymous(capacity, persist, mode, uid, gid)
@@ -96,6 +98,14 @@ Napi::Value Id(const Napi::CallbackInfo& info) {
   const os::Participant* participant = Held(args);
   if (participant == nullptr) return info.Env().Undefined();
   return Napi::Number::New(info.Env(), participant->owner().id);
+}
+
+// participantCapacity(participant): of the ring, as it was when the participant came
+Napi::Value Capacity(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const os::Participant* participant = Held(args);
+  if (participant == nullptr) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), participant->capacity());
 }
 
 // participantAlive(participant, owner)
@@ -140,7 +150,7 @@ Napi::Value Published(const Napi::CallbackInfo& info) {
   const os::Participant* participant = Held(args);
   if (participant == nullptr) return info.Env().Undefined();
   interproc_count count;
-  const int result = interproc_published(participant->header(), &count);
+  const int result = interproc_published(participant->header(), participant->capacity(), &count);
   if (result != 0) return Fail(info.Env(), os::ProtocolError(result, "stats"));
   return NumbersToJs(info.Env(),
                      {static_cast<double>(count.messages), static_cast<double>(count.bytes),
@@ -181,7 +191,7 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   const interproc_header* header = participant->header();
   if (side == INTERPROC_SENDER) {
     interproc_count count;
-    const int result = interproc_sender_start(header, &count);
+    const int result = interproc_sender_start(header, participant->capacity(), &count);
     if (result != 0) return Fail(info.Env(), os::ProtocolError(result, "attach"));
     const uint32_t head = interproc__load(&header->head.position);
     return NumbersToJs(info.Env(),
@@ -190,7 +200,8 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
                         static_cast<double>(count.bytes)});
   }
   interproc_resume start;
-  const int result = interproc_receiver_start(header, participant->ring(), &start);
+  const int result =
+      interproc_receiver_start(header, participant->ring(), participant->capacity(), &start);
   if (result != 0) return Fail(info.Env(), os::ProtocolError(result, "attach"));
   return NumbersToJs(info.Env(),
                      {static_cast<double>(start.head), static_cast<double>(start.done),
@@ -276,6 +287,7 @@ void InitParticipant(Napi::Env env, Napi::Object exports) {
   exports.Set("segmentJoin", Napi::Function::New(env, Join));
   exports.Set("participantFile", Napi::Function::New(env, File));
   exports.Set("participantId", Napi::Function::New(env, Id));
+  exports.Set("participantCapacity", Napi::Function::New(env, Capacity));
   exports.Set("participantAlive", Napi::Function::New(env, Alive));
   exports.Set("participantList", Napi::Function::New(env, List));
   exports.Set("participantPublished", Napi::Function::New(env, Published));

@@ -1,5 +1,7 @@
 #include "os/completions.h"
 
+#include <algorithm>
+
 namespace interproc::os {
 
 void Completions::Put(const std::vector<uint64_t>& ids) {
@@ -12,6 +14,11 @@ void Completions::Put(const std::vector<uint64_t>& ids) {
 std::vector<uint64_t> Completions::Take() {
   std::lock_guard<std::mutex> lock(mutex_);
   return std::exchange(ids_, {});
+}
+
+void Completions::Forget(uint64_t id) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ids_.erase(std::remove(ids_.begin(), ids_.end(), id), ids_.end());
 }
 
 void Completions::Close() {

@@ -20,6 +20,8 @@ class Completions : public RefCounted<Completions> {
 
   void Put(const std::vector<uint64_t>& ids);
   std::vector<uint64_t> Take();
+  // Drops what was put of `id` and not taken yet.
+  void Forget(uint64_t id);
   // After this nothing is notified any more.
   void Close();
 

@@ -268,6 +268,7 @@ Result<void> DeathWatch::Watch(uint64_t id, const Participant& participant, uint
 void DeathWatch::Unwatch(uint64_t id) {
   poller_->Remove(id);
   locks_->Stop(id);
+  completions_->Forget(id);
 }
 
 }  // namespace interproc::os

@@ -32,7 +32,7 @@ class DeathWatch {
 
   // Completes `id` once the owner is dead, or is so already. EAGAIN without threads, EMFILE.
   Result<void> Watch(uint64_t id, const Participant& participant, uint32_t owner);
-  // Nothing is told of `id` any more that TakeCompleted has not told yet.
+  // Nothing is told of `id` any more, not even what has happened and was not taken yet.
   void Unwatch(uint64_t id);
   std::vector<uint64_t> TakeCompleted() { return completions_->Take(); }
 

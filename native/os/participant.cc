@@ -1,7 +1,9 @@
 #include "os/participant.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -41,7 +43,8 @@ Result<bool> RemoveDead(const std::string& path) {
   Result<Ref<Mapping>> mapping = MapHeader(file, size.value());
   if (!mapping.ok()) return false;
   interproc_header* header = HeaderIn(mapping.value());
-  const int state = interproc_check(header, size.value());
+  uint32_t capacity;
+  const int state = interproc_check(header, size.value(), &capacity);
   if (state != 0 && state != INTERPROC_UNLINKED) return false;
   const int removed = interproc_retire_if_dead(header, file->fd(), path.c_str());
   if (removed < 0) return ProtocolError(removed, "fcntl");
@@ -58,6 +61,15 @@ Result<void> Found(int fd, const SegmentOptions& options, uint32_t flags, interp
   munmap(base, INTERPROC_HEADER_SIZE);
   if (joined != 0) return ProtocolError(joined, "fcntl");
   return {};
+}
+
+// The name of a segment that came as a descriptor and has one: who leaves last removes it.
+std::string NameOf(int fd, const interproc_header* header) {
+  char target[PATH_MAX];
+  if ((interproc__peek(&header->id.flags) & INTERPROC_NAMED) == 0) return {};
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t length = readlink(self.c_str(), target, sizeof(target));
+  return length > 0 ? std::string(target, static_cast<size_t>(length)) : std::string();
 }
 
 uint64_t SegmentSize(const SegmentOptions& options) {
@@ -123,7 +135,8 @@ Result<Ref<Participant>> Participant::Join(const Registry& registry, const Ref<M
   Result<Ref<Mapping>> mapping = MapHeader(file, size.value());
   if (!mapping.ok()) return mapping.error();
   interproc_header* header = HeaderIn(mapping.value());
-  const int state = interproc_check(header, size.value());
+  uint32_t capacity;
+  const int state = interproc_check(header, size.value(), &capacity);
   if (state != 0) return ProtocolError(state, "open");
   Ref<Participant> there = registry->Find(*file.get());
   if (there) {
@@ -135,12 +148,11 @@ Result<Ref<Participant>> Participant::Join(const Registry& registry, const Ref<M
   }
   Ref<Participant> joined = Ref<Participant>::Adopt(new Participant(registry));
   joined->file_ = file;
-  joined->path_ = path;
+  joined->path_ = path.empty() ? NameOf(file->fd(), header) : path;
   const int result =
       interproc_join(&joined->owner_, header, file->fd(), file->read_only() ? 1 : 0, 0);
   if (result != 0) return ProtocolError(result, result == -EACCES ? "open" : "fcntl");
-  const Result<void> settled =
-      joined->Settle(uint64_t{INTERPROC_HEADER_SIZE} + interproc__peek(&header->id.capacity));
+  const Result<void> settled = joined->Settle(uint64_t{INTERPROC_HEADER_SIZE} + capacity);
   if (!settled.ok()) return settled.error();
   return joined;
 }
@@ -161,6 +173,10 @@ Participant::~Participant() {
     return;
   }
   interproc_leave(&owner_, header(), path_.empty() ? nullptr : path_.c_str());
+}
+
+uint32_t Participant::capacity() const {
+  return static_cast<uint32_t>(memory_->length() - INTERPROC_HEADER_SIZE);
 }
 
 const unsigned char* Participant::ring() const {

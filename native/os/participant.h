@@ -61,6 +61,8 @@ class Participant : public RefCounted<Participant> {
   // Of zeros from the moment on that the file was truncated under it.
   interproc_header* header() const { return reinterpret_cast<interproc_header*>(memory_->data()); }
   const unsigned char* ring() const;
+  // Of the ring, as it was when we came: a hostile peer may change what the header says.
+  uint32_t capacity() const;
 
   Result<bool> Alive(uint32_t owner) const;
   // The ids of all who take part, this one included.

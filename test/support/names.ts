@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SharedMemory } from 'interproc';
+import { Channel, SharedMemory } from 'interproc';
 import { onTestFinished } from 'vitest';
 
 let count = 0;
@@ -12,10 +12,19 @@ export const prefix = `interproc-test-${process.pid}-`;
 
 /** The name of a shared-memory object, with its slash; unlinked after the test. */
 export function shmName(): string {
+  return nameOf(SharedMemory);
+}
+
+/** The name of a channel, with its slash; unlinked after the test. */
+export function channelName(): string {
+  return nameOf(Channel);
+}
+
+function nameOf(kind: { unlink(name: string): void }): string {
   const name = `/${prefix}${++count}`;
   onTestFinished(() => {
     try {
-      SharedMemory.unlink(name);
+      kind.unlink(name);
     } catch (error) {
       if ((error as { code?: string }).code !== 'ENOENT') throw error;
     }

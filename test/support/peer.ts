@@ -69,6 +69,7 @@ export function startPeer(source: string, options: PeerOptions = {}): Peer {
 }
 
 const exported = [
+  'Channel',
   'SharedMemory',
   'MappedFile',
   'SysvSharedMemory',

@@ -5,6 +5,6 @@ import { afterAll, expect } from 'vitest';
 import { prefix } from './names.js';
 
 afterAll(() => {
-  expect(readdirSync('/dev/shm').filter((name) => name.startsWith(prefix))).toEqual([]);
+  expect(readdirSync('/dev/shm').filter((name) => name.includes(prefix))).toEqual([]);
   expect(SysvSharedMemory.list().filter(({ creatorPid }) => creatorPid === process.pid)).toEqual([]);
 });
