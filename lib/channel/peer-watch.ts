@@ -52,7 +52,7 @@ export class PeerWatch {
     const id = ++watches.lastId;
     native.deathWatch(participant, owner, id);
     const self = new WeakRef<PeerWatch>(this);
-    watches.byId.set(id, () => self.deref()?.#tell());
+    watches.byId.set(id, () => self.deref()?.tell());
     collected.register(this, id, this);
     this.#owner = owner;
     this.#id = id;
@@ -66,7 +66,8 @@ export class PeerWatch {
     end(this.#id);
   }
 
-  #tell(): void {
+  /** @internal */
+  tell(): void {
     this.#owner = 0;
     collected.unregister(this);
     this.#died?.();

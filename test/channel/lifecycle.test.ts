@@ -445,7 +445,7 @@ describe('closing', () => {
     const receiver = channel.receiver();
     expect((await receiver.receive())?.toString()).toBe('accepted');
     await expect(receiver.receive()).rejects.toEqual(code('ERR_INTERPROC_PEER_DIED'));
-    expect(channel.participants()).toHaveLength(1);
+    await expect.poll(() => channel.participants()).toHaveLength(1);
     peer.send('stop');
     expect(await peer.exited).toMatchObject(clean);
   });
@@ -457,9 +457,9 @@ describe('closing', () => {
     await (async () => {
       const dropped = Channel.openSync(name);
       const receiver = dropped.receiver();
-      await expect(receiver.receive({ timeout: 20 })).rejects.toEqual(code('ETIMEDOUT'));
-      expect(channel.stats().timesSlept.receiver).toBeGreaterThan(0);
+      await receiver.receive({ timeout: 20 }).catch(() => {}); // expect() would hold on to it
     })();
+    expect(channel.stats().timesSlept.receiver).toBeGreaterThan(0);
     await expect
       .poll(async () => {
         await collectGarbage();
