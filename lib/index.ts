@@ -1,13 +1,8 @@
-export {
-  Channel,
-  type ChannelCreateOptions,
-  type ChannelListEntry,
-  type ChannelOpenOptions,
-  type ChannelParticipant,
-  type ChannelStats,
-} from './channel/channel.js';
+export { Channel, type ChannelListEntry } from './channel/channel.js';
+export type { ChannelParticipant, ChannelStats } from './channel/insight.js';
 export type { Message } from './channel/message.js';
 export type { DrainHandler, Receiver } from './channel/receiver.js';
+export type { ChannelCreateOptions, ChannelOpenOptions } from './channel/segment.js';
 export type { MessageData, Sender } from './channel/sender.js';
 export type { SideOptions } from './channel/side.js';
 export type { Slot } from './channel/slot.js';

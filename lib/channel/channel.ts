@@ -5,88 +5,38 @@
  * A handle takes part in its segment from open to close; being the sender or the receiver is a role that one handle at a
  * time has, and that a successor takes over when its owner is dead.
  */
-import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
-import { checkBoolean, checkInteger, checkOptions, illegalConstructor } from '../internal/arguments.js';
+import { checkBoolean, checkOptions, illegalConstructor } from '../internal/arguments.js';
 import { type NativeFile, type NativeParticipant, type NativeRole, native } from '../internal/native.js';
-import { explained } from '../internal/system-error.js';
-import { checkTimeout, type SyncWaitOptions, type WaitOptions } from '../internal/waiting.js';
+import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { openOrCreate } from '../memory/file-memory.js';
-import { type AccessOptions, checkAccess } from '../memory/options.js';
-import { spaceHint } from '../memory/space.js';
 import { endAtExit, forgetAtExit } from './at-exit.js';
 import { ChannelMemory } from './channel-memory.js';
-import {
-  doneWord,
-  getCount,
-  layout,
-  messageMax,
-  receivedWord,
-  receiverSleptWord,
-  senderSleptWord,
-  tailWord,
-  timesFullWord,
-} from './layout.js';
+import { type ChannelParticipant, type ChannelStats, participantsOf, statsOf } from './insight.js';
+import { layout, messageMax } from './layout.js';
 import { whenThere, whenThereSync } from './opening.js';
 import { Receiver } from './receiver.js';
+import {
+  type ChannelCreateOptions,
+  type ChannelOpenOptions,
+  checkOpening,
+  createAnonymousSegment,
+  createSegment,
+  type Opening,
+  type Segment,
+  segmentFromFd,
+  tryOpenSegment,
+} from './segment.js';
 import { Sender } from './sender.js';
-import { type SideName, type SideOptions, sideNumber } from './side.js';
+import { type SideName, type SideOptions, type SideSetup, sideNumber } from './side.js';
 import {
   type ChannelTarget,
   checkCapacity,
   checkTarget,
-  openTarget,
   prefix,
   type Target,
   unlinkTarget,
 } from './target.js';
-import type { PeerState } from './wait-line.js';
-
-export interface ChannelCreateOptions extends AccessOptions {
-  /** Bytes of the ring, rounded up to a power of two: 64 to 2^30. A message may have half of it, less 8. */
-  capacity: number;
-  /** The name outlives the last participant. False by default: the last one to leave removes it. */
-  persist?: boolean;
-}
-
-export interface ChannelOpenOptions {
-  /** What it is expected to be; `ERR_INTERPROC_MISMATCH` where it is another. */
-  capacity?: number;
-  /** For looking only: `stats()` and `participants()`. False by default. */
-  readOnly?: boolean;
-}
-
-/** Who has a channel open. */
-export interface ChannelParticipant {
-  /** Null where it can't be known: of one that opened it read-only. In the pid namespace of its own. */
-  pid: number | null;
-  /** The thread (man 2 gettid): the pid for the main thread. */
-  thread: number | null;
-  /** When its process was started. */
-  started: Date | null;
-  /** Since when it takes part. */
-  since: Date | null;
-  readOnly: boolean;
-  roles: SideName[];
-}
-
-export interface ChannelStats {
-  /** Messages that were accepted; as its sender's own process knows it, elsewhere as `published`. */
-  sent: number;
-  /** Messages that the receiver can see, since the channel was made. */
-  published: number;
-  /** Messages that were finished; as its receiver's own process knows it, elsewhere as of the last space handed back. */
-  received: number;
-  /** Bytes of all published messages, without their headers. */
-  bytes: number;
-  /** How often the sender found no room. */
-  timesFull: number;
-  /** How often each side went to sleep. */
-  timesSlept: { sender: number; receiver: number };
-  /** Bytes of the ring that hold what is published and not finished, headers included. */
-  used: number;
-  peers: { sender: PeerState; receiver: PeerState };
-}
 
 export interface ChannelListEntry {
   /** With its slash, as `open` takes it. */
@@ -98,8 +48,6 @@ export interface ChannelListEntry {
 }
 
 const construct = Symbol('construct');
-const maxFd = 0x7fff_ffff;
-const notThere = new Set(['ENOENT', 'ERR_INTERPROC_UNLINKED']);
 
 export class Channel {
   readonly #participant: NativeParticipant;
@@ -111,23 +59,14 @@ export class Channel {
   #receiver: Receiver | undefined;
 
   /** @internal Use the factories. */
-  constructor(
-    key: symbol,
-    participant: NativeParticipant,
-    target: Target | undefined,
-    created: boolean,
-    capacity: number | undefined,
-  ) {
+  constructor(key: symbol, segment: Segment) {
     if (key !== construct) throw illegalConstructor('Channel');
+    const { participant, target, created } = segment;
     this.#participant = participant;
     this.#target = target;
     this.#created = created;
     this.#file = native.participantFile(participant);
-    const actual = native.participantCapacity(participant);
-    if (capacity !== undefined && capacity !== actual) {
-      throw mismatch(this.#label, 'capacity', capacity, actual);
-    }
-    this.#memory = new ChannelMemory(this.#file, actual, this.#label);
+    this.#memory = new ChannelMemory(this.#file, native.participantCapacity(participant), this.#label);
     endAtExit(this);
   }
 
@@ -139,15 +78,7 @@ export class Channel {
    *   `ENAMETOOLONG` (names may have 245 bytes); `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    */
   static create(target: ChannelTarget, options: ChannelCreateOptions): Channel {
-    const checked = checkTarget(target);
-    const capacity = checkCapacity(options);
-    const persist = checkBoolean(options.persist, 'options.persist', false);
-    const access = checkAccess(options);
-    const participant = explained(
-      () => native.segmentCreate(checked.path, checked.object, capacity, persist, ...access),
-      spaceHint(checked.path),
-    );
-    return build(participant, checked, true);
+    return build(createSegment(target, options));
   }
 
   /**
@@ -196,8 +127,7 @@ export class Channel {
    * @throws `ENOMEM`; `EMFILE`; and for arguments as `create`.
    */
   static anonymous(options: Omit<ChannelCreateOptions, 'persist'>): Channel {
-    const capacity = checkCapacity(options);
-    return build(native.segmentCreateAnonymous(capacity, false, ...checkAccess(options)), undefined, true);
+    return build(createAnonymousSegment(options));
   }
 
   /**
@@ -208,9 +138,7 @@ export class Channel {
    *   one whose name was removed; and as `open`.
    */
   static fromFd(fd: number, options?: ChannelOpenOptions): Channel {
-    const checked = checkInteger(fd, 'fd', 0, maxFd);
-    const { capacity, readOnly } = checkExpected(options);
-    return join(native.fileFromFd(checked, readOnly), undefined, capacity);
+    return build(segmentFromFd(fd, options));
   }
 
   /** Removes the name; who has it open goes on, and nobody else gets in. Throws `ENOENT`, `EACCES`, `EPERM`. */
@@ -323,42 +251,16 @@ export class Channel {
   /** Who has it open, as the kernel sees it now: no dead ones. Throws `ERR_INTERPROC_CLOSED`. */
   participants(): ChannelParticipant[] {
     this.#memory.checkThere();
-    const { words } = this.#memory;
-    const owners = {
-      sender: Atomics.load(words, layout.senderRole / 4) >>> 0,
-      receiver: Atomics.load(words, layout.receiverRole / 4) >>> 0,
-    };
-    const sides = Object.keys(owners) as SideName[];
-    return native
-      .participantList(this.#participant)
-      .map(({ id, pid, thread, startedMs, sinceMs, readOnly }) => ({
-        pid: pid || null,
-        thread: thread || null,
-        started: startedMs === 0 ? null : new Date(startedMs),
-        since: sinceMs === 0 ? null : new Date(sinceMs),
-        readOnly,
-        roles: sides.filter((side) => owners[side] === id),
-      }));
+    return participantsOf(this.#memory, this.#participant);
   }
 
   /** What has gone through it, and how it fares. Throws `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_CORRUPT`. */
   stats(): ChannelStats {
     this.#memory.checkThere();
-    const { words } = this.#memory;
-    const [published, bytes] = native.participantPublished(this.#participant);
-    return {
-      sent: this.#sender?.sent ?? published,
-      published,
-      received: this.#receiver?.received ?? getCount(words, receivedWord),
-      bytes,
-      timesFull: getCount(words, timesFullWord),
-      timesSlept: {
-        sender: getCount(words, senderSleptWord),
-        receiver: getCount(words, receiverSleptWord),
-      },
-      used: (Atomics.load(words, tailWord) - (words[doneWord] as number)) >>> 0,
-      peers: { sender: this.#peer('sender'), receiver: this.#peer('receiver') },
-    };
+    const stats = statsOf(this.#memory, this.#participant);
+    const sent = this.#sender?.sent ?? stats.sent;
+    const received = this.#receiver?.received ?? stats.received;
+    return { ...stats, sent, received };
   }
 
   /** Removes the name; who has it open goes on. Throws `ENOENT` where it leads elsewhere by now, `EACCES`, `EPERM`. */
@@ -427,13 +329,6 @@ export class Channel {
     return this.#label === '' ? 'the channel' : `the channel '${this.#label}'`;
   }
 
-  #peer(side: SideName): PeerState {
-    const role = Atomics.load(this.#memory.words, layout[`${side}Role`] / 4) >>> 0;
-    if (role === 0) return 'none';
-    if (role === layout.roleClosed) return 'closed';
-    return native.participantAlive(this.#participant, role & layout.ownerMask) ? 'alive' : 'died';
-  }
-
   #take(side: SideName, options: SideOptions | undefined): { role: NativeRole; awaitPeer: boolean } {
     this.#memory.checkThere();
     if (this.readOnly) {
@@ -455,17 +350,7 @@ export class Channel {
     return new IpcError('ERR_INTERPROC_BUSY', `${capital(this.#about)} has a living ${side}${who}`);
   }
 
-  #attach<T>(
-    role: NativeRole,
-    make: (setup: {
-      memory: ChannelMemory;
-      participant: NativeParticipant;
-      role: NativeRole;
-      about: string;
-      left(): void;
-    }) => T,
-    left: () => void,
-  ): T {
+  #attach<T>(role: NativeRole, make: (setup: Omit<SideSetup, 'awaitPeer'>) => T, left: () => void): T {
     const about = this.#label === '' ? '' : ` '${this.#label}'`;
     try {
       return make({ memory: this.#memory, participant: this.#participant, role, about, left });
@@ -476,103 +361,18 @@ export class Channel {
   }
 }
 
-interface Opening {
-  target: Target;
-  capacity: number | undefined;
-  readOnly: boolean;
+function tryOpen(opening: Opening): Channel | null {
+  const segment = tryOpenSegment(opening);
+  return segment === null ? null : build(segment);
 }
 
-function checkExpected(options: ChannelOpenOptions | undefined) {
-  const given = checkOptions(options);
-  return {
-    capacity: given.capacity === undefined ? undefined : checkCapacity(given),
-    readOnly: checkBoolean(given.readOnly, 'options.readOnly', false),
-  };
-}
-
-function checkOpening(
-  target: ChannelTarget,
-  options: (ChannelOpenOptions & SyncWaitOptions) | undefined,
-): Opening {
-  checkTimeout(options);
-  return { target: checkTarget(target), ...checkExpected(options) };
-}
-
-function tryOpen({ target, capacity, readOnly }: Opening): Channel | null {
+function build(segment: Segment): Channel {
   try {
-    const file = openTarget(target, readOnly);
-    if (!isReady(file)) {
-      native.fileClose(file);
-      return null;
-    }
-    return join(file, target, capacity);
+    return new Channel(construct, segment);
   } catch (error) {
-    if (notThere.has((error as { code: string }).code)) return null;
+    native.participantLeave(segment.participant);
     throw error;
   }
-}
-
-/** Takes over `file`. */
-function join(file: NativeFile, target: Target | undefined, capacity: number | undefined): Channel {
-  try {
-    const label = target?.label ?? '';
-    checkSegment(file, label);
-    return build(native.segmentJoin(file, target?.path ?? ''), target, false, capacity);
-  } finally {
-    native.fileClose(file); // the participant has its own reference
-  }
-}
-
-function build(
-  participant: NativeParticipant,
-  target: Target | undefined,
-  created: boolean,
-  capacity?: number,
-): Channel {
-  try {
-    return new Channel(construct, participant, target, created, capacity);
-  } catch (error) {
-    native.participantLeave(participant);
-    throw error;
-  }
-}
-
-/** The first words of a segment; undefined where it is too short to have any. */
-function headerOf(file: NativeFile, label: string): Int32Array | undefined {
-  const { size } = native.fileStat(file);
-  if (size < layout.ring) return undefined;
-  const mapping = native.mapFile(file, 0, layout.ring, label);
-  try {
-    return new Int32Array(native.mappingBuffer(mapping, false)).slice();
-  } finally {
-    native.mappingClose(mapping);
-  }
-}
-
-/** Whether its maker is done with it. */
-function isReady(file: NativeFile): boolean {
-  const { size } = native.fileStat(file);
-  return size > 0 && (size < layout.ring || headerOf(file, '')?.[layout.state / 4] !== 0);
-}
-
-/** Throws `ERR_INTERPROC_MISMATCH`, with both values, for what is no channel or not one of ours. */
-function checkSegment(file: NativeFile, label: string): void {
-  const header = headerOf(file, label);
-  const found = (offset: number) => (header?.[offset / 4] ?? 0) >>> 0;
-  for (const field of ['magic', 'version', 'kind'] as const) {
-    const expected = layout[`${field}Value`];
-    if (found(layout[field]) !== expected) throw mismatch(label, field, expected, found(layout[field]));
-  }
-}
-
-function mismatch(label: string, field: string, expected: number, found: number): IpcError {
-  const shown = (value: number) =>
-    field === 'magic' ? `0x${value.toString(16).padStart(8, '0')}` : String(value);
-  return new IpcError(
-    'ERR_INTERPROC_MISMATCH',
-    `The channel${label === '' ? '' : ` '${label}'`} has ${field} ${shown(found)}, and ${shown(expected)} was expected`,
-    { path: label === '' ? undefined : label },
-  );
 }
 
 function capital(text: string): string {

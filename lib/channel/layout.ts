@@ -24,6 +24,11 @@ export const receivedWord: number = word(layout.received);
 export const receiverSleptWord: number = word(layout.receiverSlept);
 export const headWord: number = word(layout.head);
 
+export const senderRoleWord: number = word(layout.senderRole);
+export const senderSleepWord: number = word(layout.senderSleep);
+export const receiverSleepWord: number = word(layout.receiverSleep);
+export const ringWord: number = word(layout.ring);
+
 export const recordHeader: number = layout.recordHeader;
 /** As an int32: the sign bit. */
 export const recordPad: number = layout.recordPad | 0;
@@ -31,6 +36,17 @@ export const recordPad: number = layout.recordPad | 0;
 export const awake: number = layout.awake;
 export const starved: number = layout.starved;
 export const asleep: number = layout.asleep;
+
+/** All sleepers on a word (man 2 futex). */
+export const everybody = 0x7fff_ffff;
+
+/**
+ * Whether somebody sleeps on the word, who is told so by it and wants a futex wake-up. One that merely starves is served
+ * by what was done, and says so again when that is not enough. REQUIRES a full fence before.
+ */
+export function wakeWord(words: Int32Array, at: number): boolean {
+  return Atomics.load(words, at) !== awake && Atomics.exchange(words, at, awake) === asleep;
+}
 
 const words32 = 2 ** 32;
 

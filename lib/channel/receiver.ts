@@ -1,38 +1,16 @@
 /**
  * The receiver of a channel.
  *
- *         head          done         next          tail
- *   ───────┼─────────────┼─────────────┼─────────────┼───────
- *     free │ finished    │ in hand     │ published   │
- *
  * A message is in hand from when it is given out until the next call that receives, or close(); one that a drain
  * handler sees, until the handler returns. Finished messages are never delivered again. What a receiver had in hand when
- * it died is delivered to its successor, and flagged. Space goes back to the sender in eighths of the ring, and all of it
- * when there is nothing to read.
+ * it died is delivered to its successor, and flagged.
  */
 import type { Buffer } from 'node:buffer';
 import { checkInteger } from '../internal/arguments.js';
-import { failpoint } from '../internal/failpoint.js';
 import { native } from '../internal/native.js';
 import { type SyncWaitOptions, turnIsLong, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
-import type { ChannelMemory } from './channel-memory.js';
-import {
-  asleep,
-  awake,
-  begunWord,
-  doneWord,
-  headWord,
-  layout,
-  messageMax,
-  receivedWord,
-  recordHeader,
-  recordPad,
-  recordSize,
-  setCount,
-  starved,
-  tailWord,
-} from './layout.js';
 import { copyOut, Message } from './message.js';
+import { RingReader } from './ring-reader.js';
 import { checkHandler, Side, type SideSetup, sideNumber } from './side.js';
 import type { PeerState, Request } from './wait-line.js';
 
@@ -42,69 +20,33 @@ import type { PeerState, Request } from './wait-line.js';
  */
 export type DrainHandler = (message: Message) => void;
 
-const everybody = 0x7fff_ffff;
-const senderSleepWord = layout.senderSleep / 4;
-const receiverSleepWord = layout.receiverSleep / 4;
-const ringWord = layout.ring / 4;
-/** An empty ring is looked at this often before its mapping is. */
-const looksPerCheck = 64;
+type ReceiverStart = [head: number, done: number, begun: number, received: number];
 
 export class Receiver extends Side implements AsyncIterable<Buffer> {
-  readonly #memory: ChannelMemory;
-  readonly #words: Int32Array;
+  readonly #ring: RingReader;
   readonly #bytes: Uint8Array;
-  readonly #capacity: number;
-  readonly #messageMax: number;
-  readonly #eighth: number;
   readonly #message: Message;
-  /** Up to here a predecessor had messages in hand. Positions are int32 and wrap. */
-  #begunBefore: number;
-  /** All before it is finished: what the shared word says. */
-  #done: number;
-  /** Behind what is in hand; the same as #done when nothing is. */
-  #next: number;
-  /** The furthest that was ever given out: what the shared word says. */
-  #begun: number;
-  /** What the shared tail said when it was last looked at. */
-  #tail: number;
-  /** What the shared head says. */
-  #head: number;
-  /** Finished, predecessors' included. */
-  #received: number;
-  /** How many are in hand. */
-  #inHand = 0;
   /** Of the last call's messages, the first so many were in a dead receiver's hand. */
   #redelivered = 0;
-  /** The record that #look has found. */
-  #at = 0;
-  #length = 0;
-  #end = 0;
   #inHandler = false;
-  #looks = 0;
 
   /** @internal Use `channel.receiver()`. */
   constructor(setup: SideSetup) {
     super('receiver', setup);
-    this.#memory = setup.memory;
-    this.#words = setup.memory.words;
+    const [head, done, begun, received] = native.roleStart(
+      setup.participant,
+      sideNumber.receiver,
+    ) as ReceiverStart;
+    this.#ring = new RingReader(setup.memory, { head, done, begun, received }, (what) =>
+      this.corruptError(what),
+    );
     this.#bytes = setup.memory.bytes;
-    this.#capacity = setup.memory.capacity;
-    this.#messageMax = messageMax(this.#capacity);
-    this.#eighth = this.#capacity >> 3;
     this.#message = new Message(this.#bytes);
-    const [head, done, begun, received] = native.roleStart(setup.participant, sideNumber.receiver);
-    this.#head = (head as number) | 0;
-    this.#done = (done as number) | 0;
-    this.#next = this.#done;
-    this.#tail = this.#done;
-    this.#begun = (begun as number) | 0;
-    this.#begunBefore = this.#begun;
-    this.#received = received as number;
   }
 
   /** How many messages are finished, predecessors' included. */
   get received(): number {
-    return this.#received;
+    return this.#ring.received;
   }
 
   /**
@@ -126,7 +68,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     this.#checkFree();
     if (!this.line.idle) return null;
     const message = this.#takeOne();
-    return message ?? this.#nothing(null);
+    return message ?? (this.#ring.ended ? undefined : null);
   }
 
   /**
@@ -158,7 +100,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     this.#checkFree();
     const most = checkInteger(max, 'max', 1);
     if (!this.line.idle) return null;
-    return this.#takeMany(most) ?? this.#nothing(null);
+    return this.#takeMany(most) ?? (this.#ring.ended ? undefined : null);
   }
 
   /** At least one message and at most `max`, waiting for the first; undefined at the end. Rejects as `receive`. */
@@ -187,7 +129,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     const most = checkLimit(handler, limit);
     if (!this.line.idle) return 0;
     const count = this.#drain(handler, most);
-    return count === 0 ? this.#nothing(0) : count;
+    return count === 0 && this.#ring.ended ? undefined : count;
   }
 
   /** As `tryDrain`, waiting for the first message; undefined at the end. Rejects as `tryDrain` throws, and as `receive`. */
@@ -261,8 +203,8 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
 
   #close(processEnds: boolean): void {
     if (this.closed) return;
-    this.#finish();
-    this.#handBack();
+    this.#ring.finish();
+    this.#ring.handBack();
     this.leave(processEnds);
   }
 
@@ -272,169 +214,68 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     if (this.#inHandler) throw this.busyError('it is inside a drain handler');
   }
 
-  /** What there is to say when nothing can be read: `nothing` now, or the end. */
-  #nothing<T>(nothing: T): T | undefined {
-    if ((++this.#looks & (looksPerCheck - 1)) === 0) this.#memory.checkThere();
-    if (Atomics.load(this.#words, layout.senderRole / 4) >>> 0 !== layout.roleClosed) return nothing;
-    // It published before it closed: pairs with the compare-and-swap in interproc_leave_role.
-    return Atomics.load(this.#words, tailWord) === this.#next ? undefined : nothing;
-  }
-
-  /** What is in hand is finished. */
-  #finish(): void {
-    if (this.#next === this.#done) return;
-    failpoint('receive.handled');
-    this.#done = this.#next;
-    this.#received += this.#inHand;
-    this.#inHand = 0;
-    // A plain store: whoever succeeds this process reads it when this process is gone.
-    this.#words[doneWord] = this.#done;
-    failpoint('receive.done');
-    if ((this.#done - this.#head) >>> 0 >= this.#eighth) this.#handBack();
-  }
-
-  #handBack(): void {
-    const done = this.#done;
-    if (done === this.#head) return;
-    const words = this.#words;
-    setCount(words, receivedWord, this.#received);
-    failpoint('release.counted');
-    // All loads of those records come before it: pairs with the load in Sender.#lookForRoom.
-    Atomics.store(words, headWord, done);
-    failpoint('release.stored');
-    this.#head = done;
-    // After the store, a full fence: a sender that is about to sleep sees the head, or is seen here.
-    if (
-      Atomics.load(words, senderSleepWord) === asleep &&
-      Atomics.exchange(words, senderSleepWord, awake) === asleep
-    ) {
-      native.futexWake(this.#memory.mapping, layout.senderSleep, everybody);
+  /** Finishes what was in hand, and looks for more. */
+  #turnOver(): boolean {
+    const ring = this.#ring;
+    ring.finish();
+    if (!ring.look(true)) {
+      ring.starve();
+      return false;
     }
-  }
-
-  /**
-   * Looks for the next record behind #next: leaves it in #at, #length and #end. `again`: asks the sender's tail when all
-   * that was seen before is read.
-   */
-  #look(again: boolean): boolean {
-    let position = this.#next;
-    // Pairs with the store in Sender.#publish.
-    if (position === this.#tail && again) this.#tail = Atomics.load(this.#words, tailWord);
-    let available = (this.#tail - position) >>> 0;
-    if (available === 0) return false;
-    const capacity = this.#capacity;
-    if (available > capacity || (available & 7) !== 0) throw this.corruptError('its tail is out of range');
-    let offset = position & (capacity - 1);
-    // Read once, and then used: a hostile peer may change it meanwhile.
-    let length = this.#words[ringWord + (offset >> 2)] as number;
-    if (length < 0) {
-      const pad = length ^ recordPad;
-      if (pad !== capacity - offset || pad >= available)
-        throw this.corruptError('its padding is out of range');
-      position = (position + pad) | 0;
-      available -= pad;
-      offset = 0;
-      length = this.#words[ringWord] as number;
-    }
-    if (length < 0 || length > this.#messageMax) throw this.corruptError('a length is out of range');
-    const record = recordSize(length);
-    if (record > available || record > capacity - offset) throw this.corruptError('a record is cut off');
-    if (this.#words[ringWord + (offset >> 2) + 1] !== ((this.#received + this.#inHand) | 0)) {
-      throw this.corruptError('a record is out of sequence');
-    }
-    this.#at = offset + recordHeader;
-    this.#length = length;
-    this.#end = (position + record) | 0;
+    ring.feed();
     return true;
   }
 
-  /** Tells the sender whether it is waited for: it publishes at once then. */
-  #showHunger(hungry: boolean): void {
-    const there = this.#words[receiverSleepWord];
-    // One that is about to sleep (ASLEEP) is hungry enough.
-    if (hungry ? there === awake : there !== awake) {
-      Atomics.store(this.#words, receiverSleepWord, hungry ? starved : awake);
-    }
-  }
-
-  /** Nothing to read: all space goes back, and the sender is told. */
-  #starve(): void {
-    this.#handBack();
-    this.#showHunger(true);
-  }
-
-  /** Takes the record that #look has found in hand; true if a dead receiver had it. */
-  #begin(): boolean {
-    const again = ((this.#begunBefore - this.#next) | 0) > 0;
-    if (!again) this.#begunBefore = this.#next; // carried along: 2 GiB behind, it would lie before it again
-    this.#next = this.#end;
-    this.#inHand++;
-    if (((this.#end - this.#begun) | 0) > 0) {
-      this.#begun = this.#end;
-      this.#words[begunWord] = this.#end; // for a successor, as #done is
-    }
-    failpoint('receive.begun');
-    return again;
+  #copy(): Buffer {
+    return copyOut(this.#bytes, this.#ring.offset, this.#ring.length);
   }
 
   #takeOne(): Buffer | undefined {
-    if (this.#inHandler) return undefined;
-    this.#finish();
-    if (!this.#look(true)) {
-      this.#starve();
-      return undefined;
-    }
-    this.#showHunger(false);
-    const copy = copyOut(this.#bytes, this.#at, this.#length);
-    this.#redelivered = this.#begin() ? 1 : 0;
+    if (this.#inHandler || !this.#turnOver()) return undefined;
+    const copy = this.#copy();
+    this.#redelivered = this.#ring.begin() ? 1 : 0;
     return copy;
   }
 
   #takeMany(max: number): Buffer[] | undefined {
-    if (this.#inHandler) return undefined;
-    this.#finish();
+    if (this.#inHandler || !this.#turnOver()) return undefined;
     this.#redelivered = 0;
-    if (!this.#look(true)) {
-      this.#starve();
-      return undefined;
-    }
-    this.#showHunger(false);
     const taken: Buffer[] = [];
     do {
-      taken.push(copyOut(this.#bytes, this.#at, this.#length));
-      if (this.#begin()) this.#redelivered++;
-    } while (taken.length < max && this.#look(false));
+      taken.push(this.#copy());
+      if (this.#ring.begin()) this.#redelivered++;
+    } while (taken.length < max && this.#hasAnother());
     return taken;
+  }
+
+  /** A record that is corrupt is told of by the next call: what was taken before is good. */
+  #hasAnother(): boolean {
+    try {
+      return this.#ring.look(false);
+    } catch {
+      return false;
+    }
   }
 
   /** Bounded by what was published when it began: however fast the sender is, this ends. */
   #drain(handler: DrainHandler, limit: number): number {
-    if (this.#inHandler) return 0;
-    this.#finish();
-    if (!this.#look(true)) {
-      this.#starve();
-      return 0;
-    }
-    this.#showHunger(false);
+    if (this.#inHandler || !this.#turnOver()) return 0;
+    const ring = this.#ring;
     const message = this.#message;
     let handled = 0;
     this.#inHandler = true;
     try {
       do {
-        const at = this.#at;
-        const length = this.#length;
-        message.show(at, length, this.#begin());
+        message.show(ring.offset, ring.length, ring.begin());
         const returned: unknown = handler(message);
         if (returned !== undefined) checkNotAsync(returned);
         handled++;
         // The handler may have closed it, which has finished the message.
         if (this.closed) return handled;
-        this.#finish();
-      } while (handled < limit && this.#look(false));
+        ring.finish();
+      } while (handled < limit && ring.look(false));
     } catch (error) {
-      // Unread; messages before it are finished.
-      this.#next = this.#done;
-      this.#inHand = 0;
+      ring.putBack(); // unread; messages before it are finished
       throw error;
     } finally {
       this.#inHandler = false;
@@ -462,7 +303,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
             attempting = false;
             if (result !== undefined) settle.resolve(result);
             else if (this.#inHandler) return false;
-            else if (this.#nothing(null) === undefined) settle.resolve(undefined);
+            else if (this.#ring.ended) settle.resolve(undefined);
             else if (peer === 'died' && !this.awaitPeer) settle.reject(this.peerGone('died'));
             else return false;
             return true;
@@ -490,10 +331,10 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
       const result = attempt();
       if (result !== undefined) return result;
     }
-    const changed = () => Atomics.load(this.#words, tailWord) !== this.#next;
+    const changed = () => this.#ring.hasMore;
     const look = (peer?: PeerState): { value: T | undefined } | undefined => {
       const value = attempt();
-      if (value !== undefined || this.#nothing(null) === undefined) return { value };
+      if (value !== undefined || this.#ring.ended) return { value };
       if (peer === 'died' && !this.awaitPeer) throw this.peerGone('died');
       return undefined;
     };

@@ -5,13 +5,6 @@
  * writing: the store to the tail is a full fence. Publication comes at once when the receiver has nothing to do, else
  * with the 32nd message or 64 KiB, at the end of this turn of the event loop, before any blocking call of this
  * package, and on flush(), close() and the end of the process.
- *
- * Why plain stores and one Atomics.store are enough: the record is written by plain stores, which come before the
- * store to the tail in program order. That store is sequentially consistent, so a release: an engine may not move
- * earlier stores behind it (V8 emits xchg on x64, stlr on arm64, each after all earlier stores are visible). The
- * receiver reads the tail by Atomics.load, an acquire (mov on x64, ldar on arm64), and the record after it. So whoever
- * sees the new tail sees the records before it. The same in the other direction for the head: the receiver's loads of
- * a record come before its store to the head, which the sender reads by Atomics.load before it writes there again.
  */
 import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
@@ -27,24 +20,8 @@ import {
   waitSync,
 } from '../internal/waiting.js';
 import type { ChannelMemory } from './channel-memory.js';
-import {
-  asleep,
-  awake,
-  countBytesWord,
-  countMessagesWord,
-  countsWord,
-  countWords,
-  getCount,
-  headWord,
-  layout,
-  messageMax,
-  recordHeader,
-  recordPad,
-  recordSize,
-  setCount,
-  tailWord,
-  timesFullWord,
-} from './layout.js';
+import { layout, messageMax } from './layout.js';
+import { RingWriter } from './ring-writer.js';
 import { Side, type SideSetup, sideNumber } from './side.js';
 import { abortSlot, commitSlot, Slot, type SlotOwner } from './slot.js';
 import type { PeerState, Request } from './wait-line.js';
@@ -52,43 +29,26 @@ import type { PeerState, Request } from './wait-line.js';
 /** Bytes, or text that is sent as UTF-8. */
 export type MessageData = ArrayBufferView | ArrayBufferLike | string;
 
-const everybody = 0x7fff_ffff;
 const batchMessages = layout.batchMessages;
-const batchBytes = layout.batchBytes;
-const receiverSleepWord = layout.receiverSleep / 4;
-const ringWord = layout.ring / 4;
 /** Up to here a loop is faster than the call of TypedArray.prototype.set. */
 const loopBytes = 32;
 
+type SenderStart = [tail: number, head: number, turn: number, messages: number, bytes: number];
+
 export class Sender extends Side implements SlotOwner {
   readonly #memory: ChannelMemory;
-  readonly #words: Int32Array;
+  readonly #ring: RingWriter;
   readonly #bytes: Uint8Array;
   readonly #text: Buffer;
-  readonly #capacity: number;
   readonly #slot: Slot;
+  readonly #messageMax: number;
   readonly #predecessorPublished: number;
-  /** Where the next record goes; positions are int32 and wrap. */
-  #tail: number;
-  /** What the shared tail says. */
-  #published: number;
-  /** What the shared head said when it was last looked at. */
-  #head: number;
-  /** Which of the two shared counts is that of the last publication. */
-  #turn: number;
-  /** Accepted, predecessors' included. */
-  #messages: number;
-  #sentBytes: number;
-  /** Accepted since the last publication. */
-  #pending = 0;
-  /** Where the claimed record begins; only while one is claimed. */
-  #claim = 0;
   #claimed = false;
   #publishesLater = false;
   readonly #publishNow = (): void => {
     if (this.closed) return;
     try {
-      this.#publish();
+      this.#ring.publish();
     } catch {
       // Truncated: nobody is here to be told, and the next call finds it too.
     }
@@ -97,20 +57,22 @@ export class Sender extends Side implements SlotOwner {
   /** @internal Use `channel.sender()`. */
   constructor(setup: SideSetup) {
     super('sender', setup);
+    const [tail, head, turn, messages, bytes] = native.roleStart(
+      setup.participant,
+      sideNumber.sender,
+    ) as SenderStart;
     this.#memory = setup.memory;
-    this.#words = setup.memory.words;
+    this.#ring = new RingWriter(
+      setup.memory,
+      { tail, head, turn, messages, bytes },
+      (what) => this.corruptError(what),
+      () => this.#publishLater(),
+    );
     this.#bytes = setup.memory.bytes;
     this.#text = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length);
-    this.#capacity = setup.memory.capacity;
     this.#slot = new Slot(this, this.#bytes);
-    const [tail, head, turn, messages, bytes] = native.roleStart(setup.participant, sideNumber.sender);
-    this.#tail = (tail as number) | 0;
-    this.#published = this.#tail;
-    this.#head = (head as number) | 0;
-    this.#turn = turn as number;
-    this.#messages = messages as number;
-    this.#sentBytes = bytes as number;
-    this.#predecessorPublished = messages as number;
+    this.#messageMax = messageMax(setup.memory.capacity);
+    this.#predecessorPublished = messages;
   }
 
   /** How many messages all senders before this one have published: the number of its first message. */
@@ -120,12 +82,12 @@ export class Sender extends Side implements SlotOwner {
 
   /** How many messages were accepted, predecessors' included. */
   get sent(): number {
-    return this.#messages;
+    return this.#ring.messages;
   }
 
   /** The longest message in bytes: what always fits, whatever the ring holds at its end. */
   get maxMessageSize(): number {
-    return messageMax(this.#capacity);
+    return this.#messageMax;
   }
 
   /**
@@ -163,7 +125,7 @@ export class Sender extends Side implements SlotOwner {
    */
   sendSync(data: MessageData, options?: SyncWaitOptions): void {
     this.#waitSync('send', options, () => (this.#accept(data) ? true : undefined));
-    this.#publish();
+    this.#ring.publish();
   }
 
   /**
@@ -219,7 +181,7 @@ export class Sender extends Side implements SlotOwner {
     } catch (error) {
       throw Object.assign(error as object, { sent });
     }
-    this.#publish();
+    this.#ring.publish();
     return sent;
   }
 
@@ -263,7 +225,7 @@ export class Sender extends Side implements SlotOwner {
   /** Publishes all that was accepted. Throws `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_TRUNCATED`. */
   flush(): void {
     this.checkOpen();
-    this.#publish();
+    this.#ring.publish();
     this.#memory.checkThere();
   }
 
@@ -273,8 +235,8 @@ export class Sender extends Side implements SlotOwner {
    */
   async drained(options?: WaitOptions): Promise<void> {
     await this.#wait('drained', options, () => {
-      this.#publish();
-      return Atomics.load(this.#words, headWord) === this.#tail ? true : undefined;
+      this.#ring.publish();
+      return this.#ring.drained ? true : undefined;
     });
   }
 
@@ -296,7 +258,7 @@ export class Sender extends Side implements SlotOwner {
     const { length: claimed } = this.#slot;
     if (length !== claimed) checkInteger(length, 'length', 0, claimed);
     this.#claimed = false;
-    this.#finish(length);
+    this.#ring.accept(length);
     if (!this.line.idle) this.line.serve();
   }
 
@@ -337,13 +299,13 @@ export class Sender extends Side implements SlotOwner {
 
   #checkSize(size: unknown): void {
     checkInteger(size, 'size', 0);
-    if ((size as number) > this.maxMessageSize) throw this.#tooLong('size', size);
+    if ((size as number) > this.#messageMax) throw this.#tooLong('size', size);
   }
 
   #tooLong(name: string, size: unknown): RangeError {
     return outOfRange(
       name,
-      `<= ${this.maxMessageSize}, the longest message of a channel of ${this.#capacity} bytes (capacity / 2 - 8)`,
+      `<= ${this.#messageMax}, the longest message of a channel of ${this.#memory.capacity} bytes (capacity / 2 - 8)`,
       size,
     );
   }
@@ -355,7 +317,7 @@ export class Sender extends Side implements SlotOwner {
     else if (ArrayBuffer.isView(data) || isBuffer(data)) size = data.byteLength;
     else
       throw invalidType('data', 'of type string or an instance of ArrayBuffer, Buffer or a TypedArray', data);
-    if (size > this.#capacity / 2 - recordHeader) throw this.#tooLong('data.byteLength', size);
+    if (size > this.#messageMax) throw this.#tooLong('data.byteLength', size);
     return size;
   }
 
@@ -363,8 +325,8 @@ export class Sender extends Side implements SlotOwner {
   #accept(data: MessageData): boolean {
     if (this.#claimed) return false;
     const size = this.#sizeOf(data);
-    if (!this.#reserve(recordSize(size))) return false;
-    const at = (this.#claim & (this.#capacity - 1)) + recordHeader;
+    if (!this.#ring.reserve(size)) return false;
+    const at = this.#ring.offset;
     if (typeof data === 'string') {
       if (size > 0) this.#text.write(data, at, size, 'utf8');
     } else {
@@ -377,69 +339,21 @@ export class Sender extends Side implements SlotOwner {
       if (size > loopBytes) this.#bytes.set(source, at);
       else for (let index = 0; index < size; index++) this.#bytes[at + index] = source[index] as number;
     }
-    this.#finish(size);
+    this.#ring.accept(size);
     return true;
   }
 
   /** Opens a claim: false when there is no room, or one is open. */
   #take(size: number): boolean {
-    if (this.#claimed || !this.#reserve(recordSize(size))) return false;
+    if (this.#claimed || !this.#ring.reserve(size)) return false;
     this.#claimed = true;
-    this.#slot.show((this.#claim & (this.#capacity - 1)) + recordHeader, size);
+    this.#slot.show(this.#ring.offset, size);
     return true;
-  }
-
-  /** Finds room for a record of `record` bytes in one piece, padding the end of the ring where it does not fit there. */
-  #reserve(record: number): boolean {
-    const capacity = this.#capacity;
-    const offset = this.#tail & (capacity - 1);
-    const toEnd = capacity - offset;
-    const pad = toEnd < record ? toEnd : 0;
-    const needed = pad + record;
-    if (capacity - ((this.#tail - this.#head) >>> 0) < needed && !this.#lookForRoom(needed)) return false;
-    if (pad !== 0) this.#words[ringWord + (offset >> 2)] = recordPad | pad;
-    failpoint('claim.padded');
-    this.#claim = (this.#tail + pad) | 0;
-    return true;
-  }
-
-  #lookForRoom(needed: number): boolean {
-    // Pairs with the store in Receiver.#handBack: those bytes were read before.
-    const head = Atomics.load(this.#words, headWord);
-    const used = (this.#tail - head) >>> 0;
-    if (used > this.#capacity) throw this.corruptError('its head is out of range');
-    this.#head = head;
-    if (this.#capacity - used >= needed) return true;
-    setCount(this.#words, timesFullWord, getCount(this.#words, timesFullWord) + 1);
-    this.#publish(); // a receiver can only make room of what it sees
-    return false;
-  }
-
-  /** Accepts the record that was reserved, as a message of `size` bytes. */
-  #finish(size: number): void {
-    const words = this.#words;
-    const at = ringWord + ((this.#claim & (this.#capacity - 1)) >> 2);
-    failpoint('commit.written');
-    words[at] = size;
-    words[at + 1] = this.#messages;
-    this.#tail = (this.#claim + recordSize(size)) | 0;
-    this.#messages++;
-    this.#sentBytes += size;
-    failpoint('commit.accepted');
-    if (
-      ++this.#pending >= batchMessages ||
-      (this.#tail - this.#published) >>> 0 >= batchBytes ||
-      // A plain load: whether it is stale by a message or two decides nothing but when.
-      words[receiverSleepWord] !== awake
-    ) {
-      this.#publish();
-    } else if (!this.#publishesLater) {
-      this.#publishLater();
-    }
   }
 
   /** At the end of this turn of the event loop, or before a blocking call. */
   #publishLater(): void {
+    if (this.#publishesLater) return;
     this.#publishesLater = true;
     beforeBlocking.add(this.#publishNow);
     setImmediate(() => {
@@ -447,31 +361,6 @@ export class Sender extends Side implements SlotOwner {
       beforeBlocking.delete(this.#publishNow);
       this.#publishNow();
     });
-  }
-
-  #publish(): void {
-    const tail = this.#tail;
-    if (tail === this.#published) return;
-    const words = this.#words;
-    failpoint('publish.begin');
-    this.#turn ^= 1;
-    const count = countsWord + this.#turn * countWords;
-    words[count] = tail;
-    setCount(words, count + countMessagesWord, this.#messages);
-    setCount(words, count + countBytesWord, this.#sentBytes);
-    failpoint('publish.counted');
-    // Publishes the records and the count before it: pairs with the load in Receiver.#look.
-    Atomics.store(words, tailWord, tail);
-    failpoint('publish.stored');
-    this.#published = tail;
-    this.#pending = 0;
-    // After the store, a full fence: a receiver that is about to sleep sees the tail, or is seen here.
-    if (
-      Atomics.load(words, receiverSleepWord) !== awake &&
-      Atomics.exchange(words, receiverSleepWord, awake) === asleep
-    ) {
-      native.futexWake(this.#memory.mapping, layout.receiverSleep, everybody);
-    }
   }
 
   #wait<T>(call: string, options: WaitOptions | undefined, attempt: () => T | undefined): Promise<T> {
@@ -504,7 +393,7 @@ export class Sender extends Side implements SlotOwner {
       const result = attempt();
       if (result !== undefined) return result;
     }
-    const changed = () => Atomics.load(this.#words, headWord) !== this.#head;
+    const changed = () => this.#ring.hasNewRoom;
     return waitSync(call, options, (sliceMs) =>
       this.line.slice(sliceMs, changed, (peer) => {
         const result = attempt();

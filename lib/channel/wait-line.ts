@@ -22,6 +22,13 @@ import { PeerWatch } from './peer-watch.js';
 /** How the peer fares. `closed`: it left by `close()`; `died`: it ended otherwise. */
 export type PeerState = 'none' | 'alive' | 'closed' | 'died';
 
+/** How the owner of a role fares, `role` being the word that says who has it. One system call. */
+export function judge(participant: NativeParticipant, role: number): PeerState {
+  if (role === 0) return 'none';
+  if (role === layout.roleClosed) return 'closed';
+  return native.participantAlive(participant, role & layout.ownerMask) ? 'alive' : 'died';
+}
+
 export interface Request {
   /**
    * Serves it if that can be done now. With `peer` it is the last look before sleeping, and the state of the peer may
@@ -121,7 +128,7 @@ export class WaitLine {
 
   /** How the peer fares now. */
   peer(): PeerState {
-    return this.#judge(Atomics.load(this.#words, this.#peerWord) >>> 0);
+    return judge(this.#side.participant, Atomics.load(this.#words, this.#peerWord) >>> 0);
   }
 
   /**
@@ -138,7 +145,7 @@ export class WaitLine {
     for (let spin = 0; spin < spins; spin++) if (changed()) break;
     this.#side.memory.checkThere();
     const role = Atomics.load(this.#words, this.#peerWord) >>> 0;
-    const peer = this.#judge(role);
+    const peer = judge(this.#side.participant, role);
     Atomics.store(this.#words, this.#sleepWord, asleep);
     try {
       result = attempt();
@@ -152,12 +159,6 @@ export class WaitLine {
     } finally {
       Atomics.store(this.#words, this.#sleepWord, awake);
     }
-  }
-
-  #judge(role: number): PeerState {
-    if (role === 0) return 'none';
-    if (role === layout.roleClosed) return 'closed';
-    return native.participantAlive(this.#side.participant, role & layout.ownerMask) ? 'alive' : 'died';
   }
 
   /** Serves from the front on; true when nobody is left. A request that can't be judged fails alone. */
@@ -215,7 +216,7 @@ export class WaitLine {
       this.#side.memory.checkThere();
       for (;;) {
         const role = Atomics.load(this.#words, this.#peerWord) >>> 0;
-        const peer = this.#judge(role);
+        const peer = judge(this.#side.participant, role);
         Atomics.store(this.#words, this.#sleepWord, asleep);
         if (this.#serveAll()) return this.#rest();
         if (Atomics.load(this.#words, this.#peerWord) >>> 0 !== role) continue;
