@@ -14,7 +14,14 @@ import {
   startDemo,
 } from './running-demo.js';
 
-const ids = ['process-send', 'unix-socket', 'shared-memory-ring', 'shared-memory'];
+const ids = [
+  'process-send',
+  'unix-socket',
+  'channel-copy',
+  'channel-in-place',
+  'shared-memory-ring',
+  'shared-memory',
+];
 const runDemo = (...args: string[]) => runProgram(process.execPath, [demoScript, ...args]);
 
 beforeAll(() => {

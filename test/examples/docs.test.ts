@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { shmName, tempDir } from '../support/names.js';
+import { channelName, shmName, tempDir } from '../support/names.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const watchdogMs = 50_000;
@@ -18,7 +18,9 @@ const programs = pages.flatMap((page) => {
 /** Fixed names would meet other runs of these tests on the same machine. */
 function withOwnNames(source: string): string {
   const names = new Set(source.match(/(?<=SharedMemory\.\w+\(')\/[\w-]+(?=')/g));
-  return [...names].reduce((text, name) => text.replaceAll(name, shmName()), source);
+  const channels = new Set(source.match(/(?<=Channel\.\w+\()'[\w-]+'/g));
+  const text = [...names].reduce((text, name) => text.replaceAll(name, shmName()), source);
+  return [...channels].reduce((text, name) => text.replaceAll(name, `'${channelName()}'`), text);
 }
 
 it.each(programs)('program $number of $page runs, and prints what its comments say', ({ source }) => {

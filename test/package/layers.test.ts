@@ -29,6 +29,9 @@ describe('native', () => {
     );
     const allowed = (name: string): boolean => {
       if (file === 'native/addon.cc') return name === '<napi.h>' || name.startsWith('"node/');
+      if (file.startsWith('native/include/')) return name.startsWith('<') && !ofRuntime.test(name);
+      // The header for C programs is the addon's own protocol, too; one file brings it in.
+      if (file === 'native/os/protocol.h' && name === '"include/interproc.h"') return true;
       if (file.startsWith('native/os/'))
         return name.startsWith('<') ? !ofRuntime.test(name) : name.startsWith('"os/');
       if (name.startsWith('"')) return name.startsWith('"node/') || name.startsWith('"os/');
@@ -39,6 +42,7 @@ describe('native', () => {
 
   const files = [
     'native/addon.cc',
+    ...filesBelow('native/include', /\.h$/),
     ...filesBelow('native/os', /\.(cc|h)$/),
     ...filesBelow('native/node', /\.(cc|h)$/),
   ];
@@ -53,6 +57,10 @@ describe('native', () => {
     expect(found('native/os/x.cc', '<napi.h>')).toBe(true);
     expect(found('native/os/x.cc', '<uv.h>')).toBe(true);
     expect(found('native/os/x.cc', '"node/args.h"')).toBe(true);
+    expect(found('native/os/x.cc', '"include/interproc.h"')).toBe(true);
+    expect(found('native/node/x.cc', '"include/interproc.h"')).toBe(true);
+    expect(found('native/include/x.h', '"os/mapping.h"')).toBe(true);
+    expect(found('native/include/x.h', '<fcntl.h>')).toBe(false);
     expect(found('native/os/x.cc', '<sys/mman.h>')).toBe(false);
     expect(found('native/node/x.cc', '<sys/mman.h>')).toBe(true);
     expect(found('native/node/x.cc', '<unistd.h>')).toBe(true);
