@@ -1,4 +1,4 @@
-// Runs the memory tests with the newest Node of the line that can show foreign memory as a
+// Runs the tests of memory and of channels with the newest Node of the line that can show foreign memory as a
 // SharedArrayBuffer (24.16 and later), from its npm package. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -32,6 +32,6 @@ run('npm', [
 const hasIt =
   "import { features } from 'interproc'; if (!features.sharedArrayBuffer) throw new Error(process.version)";
 run(node, ['--input-type=module', '-e', hasIt]);
-console.log(`test/memory with ${runtime}@24`);
+console.log(`test/memory and test/channel with ${runtime}@24`);
 const args = process.argv.slice(2);
-run(node, ['node_modules/vitest/vitest.mjs', 'run', 'test/memory', ...args]);
+run(node, ['node_modules/vitest/vitest.mjs', 'run', 'test/memory', 'test/channel', ...args]);

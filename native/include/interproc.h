@@ -341,11 +341,14 @@ static inline void interproc__after_fork_in_child(void) {
   interproc__unlock_owners();
 }
 
-static inline void interproc__forget_owner(struct interproc_owner* owner) {
+/* Closes its description: no fork of another thread has it without finding it in the list. */
+static inline void interproc__close_owner(struct interproc_owner* owner) {
   interproc__lock_owners();
   struct interproc_owner** link = &interproc__owners;
   while (*link != NULL && *link != owner) link = &(*link)->next;
   if (*link != NULL) *link = owner->next;
+  if (owner->fd >= 0) close(owner->fd); /* with it go its locks */
+  owner->fd = -1;
   interproc__unlock_owners();
 }
 
@@ -564,9 +567,7 @@ static inline int interproc__unlinked(const struct interproc_owner* me,
 
 /* Lets go of the lock and its description, and of nothing that is written in the segment. */
 static inline void interproc_discard(struct interproc_owner* me) {
-  interproc__forget_owner(me);
-  if (me->fd >= 0) close(me->fd); /* with it go its locks */
-  me->fd = -1;
+  interproc__close_owner(me);
   me->id = 0;
 }
 
@@ -919,7 +920,8 @@ static inline int interproc__replace_dead(const char* path) {
 
 /*
  * Makes a channel with a name. It appears complete or not at all, and takes the place of one whose
- * participants are all dead. -EEXIST when one of those lives, or when it is something else.
+ * participants are all dead. -EEXIST when one of those lives, or when it is something else,
+ * -EOPNOTSUPP where the file system has no O_TMPFILE.
  */
 static inline int interproc_create(struct interproc_channel* channel, const char* name,
                                    const struct interproc_options* options) {

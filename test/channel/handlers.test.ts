@@ -1,6 +1,7 @@
 /** What a drain handler may do, and what becomes of the message. */
 import { Channel, type DrainHandler } from 'interproc';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { failureOf } from '../support/failures.js';
 
 function filled(...texts: string[]) {
   const channel = Channel.anonymous({ capacity: 4096 });
@@ -20,13 +21,6 @@ const forms: [string, Drain][] = [
   ['drain', (receiver, handler, limit) => receiver.drain(handler, limit)],
   ['drainSync', (receiver, handler, limit) => receiver.drainSync(handler, limit)],
 ];
-const failure = async (call: () => unknown) => {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-};
 
 describe.each(forms)('%s', (_, drain) => {
   it('handles up to its limit, in order', async () => {
@@ -44,9 +38,9 @@ describe.each(forms)('%s', (_, drain) => {
     const failing: DrainHandler = (message) => {
       if (message.toString() === 'b') throw error;
     };
-    expect(await failure(() => drain(receiver, failing))).toBe(error);
+    expect(await failureOf(() => drain(receiver, failing))).toBe(error);
     expect(receiver.received).toBe(1);
-    expect(await failure(() => drain(receiver, failing))).toBe(error);
+    expect(await failureOf(() => drain(receiver, failing))).toBe(error);
     expect(receiver.tryReceiveMany(9)?.map(String)).toEqual(['b', 'c']);
     expect(receiver.redelivered).toBe(0); // nobody died
   });
@@ -59,9 +53,9 @@ describe.each(forms)('%s', (_, drain) => {
       message: expect.stringContaining('must not be async'),
     });
     let called = 0;
-    expect(await failure(() => drain(receiver, (async () => void called++) as any))).toEqual(refused);
+    expect(await failureOf(() => drain(receiver, (async () => void called++) as any))).toEqual(refused);
     expect(called).toBe(0);
-    expect(await failure(() => drain(receiver, (() => Promise.resolve(called++)) as any))).toEqual(refused);
+    expect(await failureOf(() => drain(receiver, (() => Promise.resolve(called++)) as any))).toEqual(refused);
     expect(called).toBe(1);
     expect(receiver.tryReceiveMany(9)?.map(String)).toEqual(['a', 'b']);
   });
@@ -97,7 +91,7 @@ describe.each(forms)('%s', (_, drain) => {
       const pending: unknown[] = [];
       const drained = await drain(all.receiver, (message) => {
         seen.push(`${message}`);
-        if (closed === 'receiver') pending.push(failure(() => all.receiver.receive()));
+        if (closed === 'receiver') pending.push(failureOf(() => all.receiver.receive()));
         if (seen.length === 2) all[closed].close();
       });
       expect(drained).toBe(2);
@@ -111,7 +105,7 @@ describe.each(forms)('%s', (_, drain) => {
 describe('a drain that waits', () => {
   it('may be closed by its handler, or throw from it', async () => {
     const { sender, receiver, channel } = filled();
-    const first = failure(() =>
+    const first = failureOf(() =>
       receiver.drain(() => {
         throw new Error('handler');
       }),
@@ -120,7 +114,7 @@ describe('a drain that waits', () => {
       expect(message.toString()).toBe('x');
       receiver.close();
     });
-    const third = failure(() => receiver.receive());
+    const third = failureOf(() => receiver.receive());
     await expect.poll(() => channel.stats().timesSlept.receiver).toBeGreaterThan(0);
     sender.sendSync('x');
     expect(await first).toMatchObject({ message: 'handler' });

@@ -109,7 +109,7 @@ describe('a message', () => {
           }
         }
         sender.flush();
-        for (let each = receiver.tryReceive(); each !== null; each = receiver.tryReceive()) check(each);
+        for (let each = receiver.tryReceive(); each; each = receiver.tryReceive()) check(each);
         expect(expected).toEqual([]);
         const stats = channel.stats();
         expect(stats).toMatchObject({ bytes, used: 0, sent: stats.published, received: stats.published });

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
@@ -62,27 +62,28 @@ export const pythonPeer = ['python3', fileURLToPath(new URL('peer.py', import.me
 
 /** Compiles peer.c into `folder`. */
 export function compilePeer(folder: string): string[] {
-  const source = fileURLToPath(new URL('peer.c', import.meta.url));
-  const program = join(folder, 'peer');
+  return compile(new URL('peer.c', import.meta.url), folder);
+}
+
+/** Where interproc.h is. */
+const include = fileURLToPath(new URL('../../native/include', import.meta.url));
+
+/** Compiles a program of one C file into `folder`, every warning being an error; gives the command. */
+export function compile(
+  source: URL,
+  folder: string,
+  { language = 'c', standard = 'gnu11', warnings = [] as string[] } = {},
+): string[] {
+  const path = fileURLToPath(source);
+  const program = join(folder, basename(path, '.c'));
   let reason = '';
-  for (const compiler of ['cc', 'gcc', 'g++']) {
-    // -lrt: glibc before 2.34 has shm_open there.
-    const options = [
-      '-x',
-      'c',
-      '-std=gnu11',
-      '-O2',
-      '-Wall',
-      '-Wextra',
-      '-Werror',
-      source,
-      '-o',
-      program,
-      '-lrt',
-    ];
-    const { status, stderr, error } = spawnSync(compiler, options, { encoding: 'utf8' });
+  for (const compiler of language === 'c' ? ['cc', 'gcc', 'g++'] : ['c++', 'g++']) {
+    // -lrt, -pthread: glibc before 2.34 has shm_open and pthread_atfork there.
+    const options = ['-x', language, `-std=${standard}`, '-O2', '-Wall', '-Wextra', '-Werror', ...warnings];
+    const rest = [`-I${include}`, '-pthread', path, '-o', program, '-lrt'];
+    const { status, stderr, error } = spawnSync(compiler, [...options, ...rest], { encoding: 'utf8' });
     if (status === 0) return [program];
     reason += `${compiler}: ${error?.message ?? stderr}\n`;
   }
-  throw new Error(`no compiler for C:\n${reason}`);
+  throw new Error(`no compiler for ${language}:\n${reason}`);
 }

@@ -4,12 +4,17 @@
 #ifndef INTERPROC_TEST_NATIVE_SUPPORT_H_
 #define INTERPROC_TEST_NATIVE_SUPPORT_H_
 
+#include <dirent.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +25,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -45,6 +52,21 @@ inline size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
     }                                                                                        \
   } while (false)
 
+// Ends a process, the test's own or a child, that could not be set up.
+#define MUST(condition)                                                                      \
+  do {                                                                                       \
+    if (!(condition)) {                                                                      \
+      std::fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__, #condition, \
+                   errno);                                                                   \
+      std::abort();                                                                          \
+    }                                                                                        \
+  } while (false)
+
+// Looks again and again: for what nobody tells. The test's watchdog ends what never comes.
+inline void Until(const std::function<bool()>& holds) {
+  while (!holds()) usleep(200);
+}
+
 class Child {
  public:
   explicit Child(const std::function<void()>& run) {
@@ -52,6 +74,8 @@ class Child {
     std::fflush(nullptr);
     pid_ = fork();
     if (pid_ == 0) {
+      // Also where the watchdog ends the test.
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       run();
       _exit(0);
     }
@@ -87,6 +111,109 @@ class Child {
  private:
   pid_t pid_;
 };
+
+// One way between a process and its child; both ends are in both. Reading from one whose writers
+// are all gone gives false.
+class Pipe {
+ public:
+  Pipe() {
+    int ends[2];
+    MUST(pipe2(ends, O_CLOEXEC) == 0);
+    reader_.Reset(ends[0]);
+    writer_.Reset(ends[1]);
+  }
+
+  int reader() const { return reader_.get(); }
+  int writer() const { return writer_.get(); }
+  void CloseReader() { reader_.Reset(); }
+  void CloseWriter() { writer_.Reset(); }
+
+  template <typename T>
+  void Put(const T& value) const {
+    MUST(write(writer(), &value, sizeof(value)) == static_cast<ssize_t>(sizeof(value)));
+  }
+  template <typename T>
+  bool Get(T* value) const {
+    const ssize_t size = os::RetryOnEintr([&] { return read(reader(), value, sizeof(*value)); });
+    return size == static_cast<ssize_t>(sizeof(*value));
+  }
+  template <typename T>
+  T Get() const {
+    T value = {};
+    MUST(Get(&value));
+    return value;
+  }
+
+ private:
+  os::UniqueFd reader_;
+  os::UniqueFd writer_;
+};
+
+// In a child that a test is going to kill.
+[[noreturn]] inline void SleepUntilKilled() {
+  for (;;) pause();
+}
+
+// Entries of a directory of /proc: descriptors ("fd") or threads ("task") of this process.
+inline int CountInProc(const std::string& directory) {
+  DIR* entries = opendir(("/proc/self/" + directory).c_str());
+  MUST(entries != nullptr);
+  int count = 0;
+  while (const dirent* entry = readdir(entries)) count += entry->d_name[0] != '.';
+  closedir(entries);
+  return count;
+}
+
+// Memory that a process and its children share.
+template <typename T>
+class Shared {
+ public:
+  Shared() {
+    void* base =
+        mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    MUST(base != MAP_FAILED);
+    object_ = new (base) T();
+  }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  ~Shared() { munmap(object_, sizeof(T)); }
+
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+
+ private:
+  T* object_;
+};
+
+class Thread {
+ public:
+  explicit Thread(std::function<void()> run) : run_(std::move(run)) {
+    MUST(pthread_create(&thread_, nullptr, Run, &run_) == 0);
+  }
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+  ~Thread() { pthread_join(thread_, nullptr); }
+
+ private:
+  static void* Run(void* run) {
+    (*static_cast<std::function<void()>*>(run))();
+    return nullptr;
+  }
+
+  std::function<void()> run_;
+  pthread_t thread_;
+};
+
+// The threads of this process, with those that a sanitizer starts along with the first.
+inline int CountThreads() {
+  pid_t id = 0;
+  {
+    const Thread first([&id] { id = static_cast<pid_t>(syscall(SYS_gettid)); });
+  }
+  const std::string gone = "/proc/self/task/" + std::to_string(id);
+  Until([&] { return access(gone.c_str(), F_OK) != 0; });
+  return CountInProc("task");
+}
 
 inline int ExitCodeOf(const std::function<void()>& run) { return Child(run).ExitCode(); }
 inline int EndingSignalOf(const std::function<void()>& run) { return Child(run).EndingSignal(); }

@@ -1,0 +1,16 @@
+#include "channel_support.h"
+
+namespace interproc::test {
+
+Doom doom;
+
+void PassStep(const char* name) {
+  if (doom.at == 0 || (doom.name != nullptr && std::strcmp(doom.name, name) != 0)) return;
+  if (++doom.passed == doom.at) kill(getpid(), SIGKILL);
+}
+
+int OpenInAnotherFile(interproc_channel* channel, int fd) { return interproc_from_fd(channel, fd); }
+
+void CloseInAnotherFile(interproc_channel* channel) { interproc_close(channel); }
+
+}  // namespace interproc::test
