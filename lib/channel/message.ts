@@ -1,36 +1,10 @@
 /** A received message in place, as a drain handler sees it. One object for all messages of a receiver. */
 import { Buffer } from 'node:buffer';
+import { RecordView } from './record-view.js';
 
-export class Message {
-  /** The whole ring; the message is `length` bytes of it from `byteOffset` on. */
-  readonly bytes: Uint8Array;
-  /** The ring as int32; the message begins at `int32Offset`. */
-  readonly int32: Int32Array;
-  /** The ring as float64; the message begins at `float64Offset`: messages are aligned to 8 bytes. */
-  readonly float64: Float64Array;
-  byteOffset = 0;
-  int32Offset = 0;
-  float64Offset = 0;
-  /** Bytes of the message. */
-  length = 0;
+export class Message extends RecordView {
   /** Whether a receiver had it in hand before this one, and died. */
   redelivered = false;
-
-  /** @internal */
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-    this.int32 = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-    this.float64 = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
-  }
-
-  /** @internal Shows the message of `length` bytes at `offset`. */
-  show(offset: number, length: number, redelivered: boolean): void {
-    this.byteOffset = offset;
-    this.int32Offset = offset >> 2;
-    this.float64Offset = offset >> 3;
-    this.length = length;
-    this.redelivered = redelivered;
-  }
 
   /** A copy that outlives the handler. */
   copy(): Buffer {
@@ -38,7 +12,7 @@ export class Message {
   }
 
   /** The message as UTF-8 text. */
-  toString(): string {
+  override toString(): string {
     return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.byteOffset, this.length).toString();
   }
 }

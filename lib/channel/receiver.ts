@@ -266,7 +266,8 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     this.#inHandler = true;
     try {
       do {
-        message.show(ring.offset, ring.length, ring.begin());
+        message.show(ring.offset, ring.length);
+        message.redelivered = ring.begin();
         const returned: unknown = handler(message);
         if (returned !== undefined) checkNotAsync(returned);
         handled++;

@@ -157,13 +157,11 @@ export class Sender extends Side implements SlotOwner {
 
   /** Sends as many as there is room for now, in order, and returns how many. Throws as `trySend`. */
   trySendMany(messages: Iterable<MessageData>): number {
+    const list = [...messages]; // first: it may be anybody's code, which closes or claims
     this.#checkFree();
     let sent = 0;
     if (!this.line.idle) return sent;
-    for (const each of messages) {
-      if (!this.#accept(each)) break;
-      sent++;
-    }
+    while (sent < list.length && this.#accept(list[sent] as MessageData)) sent++;
     return sent;
   }
 

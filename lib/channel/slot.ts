@@ -2,6 +2,8 @@
  * A claimed piece of the ring that the sender writes its message into, in place. One object for all claims of a
  * sender: what it shows is the claim that is open.
  */
+import { RecordView } from './record-view.js';
+
 export interface SlotOwner {
   /** @internal */
   [commitSlot](length: number): void;
@@ -12,34 +14,13 @@ export interface SlotOwner {
 export const commitSlot: unique symbol = Symbol('commitSlot');
 export const abortSlot: unique symbol = Symbol('abortSlot');
 
-export class Slot {
+export class Slot extends RecordView {
   readonly #owner: SlotOwner;
-  /** The whole ring; the claim is `length` bytes of it from `byteOffset` on. Write nowhere else. */
-  readonly bytes: Uint8Array;
-  /** The ring as int32; the claim begins at `int32Offset`. */
-  readonly int32: Int32Array;
-  /** The ring as float64; the claim begins at `float64Offset`: claims are aligned to 8 bytes. */
-  readonly float64: Float64Array;
-  byteOffset = 0;
-  int32Offset = 0;
-  float64Offset = 0;
-  /** Bytes that were claimed. */
-  length = 0;
 
   /** @internal */
   constructor(owner: SlotOwner, bytes: Uint8Array) {
+    super(bytes);
     this.#owner = owner;
-    this.bytes = bytes;
-    this.int32 = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-    this.float64 = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
-  }
-
-  /** @internal Shows the claim of `length` bytes at `offset`. */
-  show(offset: number, length: number): void {
-    this.byteOffset = offset;
-    this.int32Offset = offset >> 2;
-    this.float64Offset = offset >> 3;
-    this.length = length;
   }
 
   /**

@@ -86,11 +86,9 @@ export class WaitLine {
     return this.#requests.length === 0;
   }
 
-  /** Whether the waits keep the process alive. */
+  /** Whether the waits keep the process alive, once they are asleep: polling is over in a moment. */
   keep(kept: boolean): void {
     this.#kept = kept;
-    if (kept) this.#poll?.ref();
-    else this.#poll?.unref();
     if (this.#sleep !== undefined) keepWordWait(this.#sleep, kept);
   }
 
@@ -208,7 +206,6 @@ export class WaitLine {
         this.#fallAsleep();
       }
     });
-    if (!this.#kept) this.#poll.unref();
   }
 
   #fallAsleep(): void {

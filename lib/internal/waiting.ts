@@ -68,7 +68,7 @@ export function turnIsLong(): boolean {
   turnStart = performance.now();
   setImmediate(() => {
     turnStart = undefined;
-  }).unref();
+  });
   return false;
 }
 

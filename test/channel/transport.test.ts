@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Channel, type Message, type Receiver, type Sender } from 'interproc';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { failureOf } from '../support/failures.js';
 import { clean, runPeer, startPeer } from '../support/peer.js';
 import { seeded } from '../support/random.js';
 
@@ -117,6 +118,31 @@ describe('a message', () => {
       }
     },
   );
+});
+
+describe('an iterable of messages', () => {
+  it('may close the sender, claim or send: that is seen before anything of it is sent', async () => {
+    const channel = Channel.anonymous({ capacity: 4096 });
+    onTestFinished(() => channel.close());
+    const forms = ['trySendMany', 'sendMany', 'sendManySync'] as const;
+    for (const form of forms) {
+      const sender = channel.sender();
+      const sending = function* () {
+        yield 'second';
+        sender.trySend('first');
+        yield 'third';
+      };
+      expect(await sender[form](sending())).toBe(2);
+      const closing = function* () {
+        yield 'never';
+        sender.close();
+        yield 'never';
+      };
+      expect(await failureOf(() => sender[form](closing()))).toMatchObject({ code: 'ERR_INTERPROC_CLOSED' });
+    }
+    const texts = channel.receiver().tryReceiveMany(99)?.map(String);
+    expect(texts).toEqual(forms.flatMap(() => ['first', 'second', 'third']));
+  });
 });
 
 describe('in place', () => {

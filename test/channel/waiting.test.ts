@@ -304,6 +304,22 @@ describe('a process that waits', () => {
     expect(channel.stats().peers).toEqual({ sender: 'closed', receiver: 'closed' });
   });
 
+  it('whose waits are unref()ed is still woken, while something else keeps it alive', async () => {
+    const channel = open();
+    const peer = startPeer(
+      `const channel = Channel.fromFd(4);
+       const receiver = channel.receiver().unref();
+       process.channel.ref();
+       setTimeout(async () => { console.log(String(await receiver.receive())); process.channel.unref(); }, 1);
+       while (channel.stats().timesSlept.receiver === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+       await send('asleep');`,
+      { fds: [channel.fd] },
+    );
+    expect(await peer.next()).toBe('asleep');
+    channel.sender().sendSync('woken');
+    expect(await peer.exited).toMatchObject({ ...clean, stdout: 'woken\n' });
+  });
+
   it('ends at once on process.exit, also while workers block', async () => {
     const channel = open(64);
     const source = `
