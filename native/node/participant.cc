@@ -16,7 +16,8 @@ struct RoleKind {
 };
 using RoleHandle = Handle<RoleKind>;
 
-// A handle that was not let go of; throws EBADF where it was.
+// A handle that was not let go of; throws EBADF where it was. Read the other arguments first: a
+// second exception would end the process.
 os::Participant* Held(Args& args) {
   os::Ref<os::Participant>* participant = ParticipantHandle::Of(args, 0);
   if (participant == nullptr) return nullptr;
@@ -111,9 +112,9 @@ Napi::Value Capacity(const Napi::CallbackInfo& info) {
 // participantAlive(participant, owner)
 Napi::Value Alive(const Napi::CallbackInfo& info) {
   Args args(info);
-  const os::Participant* participant = Held(args);
   const auto owner = static_cast<uint32_t>(args.Integer(1, 0, UINT32_MAX));
-  if (participant == nullptr || !args.ok()) return info.Env().Undefined();
+  const os::Participant* participant = Held(args);
+  if (participant == nullptr) return info.Env().Undefined();
   const os::Result<bool> alive = participant->Alive(owner);
   if (!alive.ok()) return Fail(info.Env(), alive.error());
   return Napi::Boolean::New(info.Env(), alive.value());
@@ -185,9 +186,9 @@ Napi::Value Take(const Napi::CallbackInfo& info) {
 //   sender: [tail, head, turn, messages, bytes]; receiver: [head, done, begun, received]
 Napi::Value Start(const Napi::CallbackInfo& info) {
   Args args(info);
-  const os::Participant* participant = Held(args);
   const interproc_side side = Side(args, 1);
-  if (participant == nullptr || !args.ok()) return info.Env().Undefined();
+  const os::Participant* participant = Held(args);
+  if (participant == nullptr) return info.Env().Undefined();
   const interproc_header* header = participant->header();
   if (side == INTERPROC_SENDER) {
     interproc_count count;
