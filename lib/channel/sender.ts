@@ -33,6 +33,9 @@ const batchMessages = layout.batchMessages;
 /** Up to here a loop is faster than the call of TypedArray.prototype.set. */
 const loopBytes = 32;
 
+/** An attempt's result that asks for another one in the next turn of the event loop. */
+const later = Symbol('later');
+
 type SenderStart = [tail: number, head: number, turn: number, messages: number, bytes: number];
 
 export class Sender extends Side implements SlotOwner {
@@ -146,8 +149,8 @@ export class Sender extends Side implements SlotOwner {
       while (sent < list.length) {
         if (!this.#accept(list[sent] as MessageData)) return undefined;
         sent++;
-        // A claim of the receiver's speed could go on for ever.
-        if (sent % batchMessages === 0 && sent < list.length && turnIsLong()) return undefined;
+        // With a receiver that keeps up this would not end before the list does.
+        if (sent % batchMessages === 0 && sent < list.length && turnIsLong()) return later;
       }
       return sent;
     }).catch((error) => {
@@ -361,15 +364,22 @@ export class Sender extends Side implements SlotOwner {
     });
   }
 
-  #wait<T>(call: string, options: WaitOptions | undefined, attempt: () => T | undefined): Promise<T> {
+  #wait<T>(
+    call: string,
+    options: WaitOptions | undefined,
+    attempt: () => T | typeof later | undefined,
+  ): Promise<T> {
     return wait<T>(
       call,
       options,
       (settle) => {
         this.checkOpen();
-        const request: Request = {
+        const request: Request & { yields: boolean } = {
+          yields: false,
           attempt: (peer) => {
             const result = attempt();
+            request.yields = result === later;
+            if (result === later) return false;
             if (result !== undefined) settle.resolve(result);
             else if (peer !== undefined && this.#gone(peer)) settle.reject(this.peerGone(peer));
             else return false;

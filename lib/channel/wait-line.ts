@@ -35,6 +35,8 @@ export interface Request {
    * decide. Returns whether it is settled.
    */
   attempt(peer?: PeerState): boolean;
+  /** Whether the last attempt stopped short of what could be done, to let the event loop have its turn. */
+  readonly yields?: boolean;
   /** Settles it in an error. */
   fail(error: unknown): void;
 }
@@ -111,9 +113,11 @@ export class WaitLine {
     return true;
   }
 
-  /** Serves what can be served now: after something has changed on this side. */
+  /** Serves what can be served now, and judges the rest anew: after something has changed on this side. */
   serve(): void {
-    if (!this.idle && !this.#serving) this.#advance();
+    if (this.idle || this.#serving) return;
+    if (this.#sleep !== undefined && cancelWordWait(this.#sleep)) this.#sleep = undefined;
+    this.#advance();
   }
 
   /** Ends all waits in an error, and all watching. Without one they never settle: where the process ends. */
@@ -181,6 +185,11 @@ export class WaitLine {
     }
   }
 
+  /** Whether there is something to do that needs no waiting: nobody would wake a sleeper for it. */
+  #yields(): boolean {
+    return this.#requests[0]?.yields === true;
+  }
+
   #advance(): void {
     if (this.#serveAll()) this.#rest();
     else if (this.#poll === undefined && this.#sleep === undefined) this.#startPolling();
@@ -199,7 +208,7 @@ export class WaitLine {
       if (this.#serveAll()) {
         this.#luck = patience;
         this.#rest();
-      } else if (performance.now() < this.#pollUntil) {
+      } else if (this.#yields() || performance.now() < this.#pollUntil) {
         this.#pollNext();
       } else {
         if (this.#pollUntil !== 0) this.#luck = Math.max(0, this.#luck - 1);
@@ -216,6 +225,7 @@ export class WaitLine {
         const peer = judge(this.#side.participant, role);
         Atomics.store(this.#words, this.#sleepWord, asleep);
         if (this.#serveAll()) return this.#rest();
+        if (this.#yields()) return this.#pollNext();
         if (Atomics.load(this.#words, this.#peerWord) >>> 0 !== role) continue;
         if (this.#serveAll(peer)) return this.#rest();
         if (peer === 'alive') {

@@ -207,6 +207,26 @@ describe('a receiver that ends without closing', () => {
     expect(channel.receiver().tryReceive()?.toString()).toBe('12345678');
   });
 
+  it('while a claim was open: who waits behind it is told once it is committed', async () => {
+    const channel = Channel.anonymous({ capacity: 64 });
+    const peer = startPeer(`Channel.fromFd(4).receiver(); await send('receiving'); await next();`, {
+      fds: [channel.fd],
+    });
+    await peer.next();
+    const sender = channel.sender();
+    for (let each = 0; each < 3; each++) sender.trySend('12345678');
+    const slot = sender.claimSync(8);
+    const waiting = expect(sender.send('12345678')).rejects.toEqual(died);
+    peer.process.kill('SIGKILL');
+    await peer.exited;
+    await expect.poll(() => channel.stats().timesSlept.sender).toBeGreaterThan(0);
+    expect(sender.peer).toBe('died');
+    await new Promise((resolve) => setImmediate(resolve));
+    slot.commit();
+    await waiting;
+    channel.close();
+  });
+
   it('with awaitPeer its successor is waited for, also asleep and blocking', async () => {
     const name = channelName();
     using channel = Channel.create(name, { capacity: 64 });

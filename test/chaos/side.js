@@ -81,7 +81,9 @@ async function send(sender) {
   }
   const most = sender.maxMessageSize;
   let next = from;
-  const length = () => headSize + random(Math.min(oneOf([8, 32, most]), most - headSize) + 1);
+  // Mostly short: checking long ones costs more than sending them.
+  const length = () =>
+    headSize + random(Math.min(oneOf([8, 8, 16, 32, 64, 64, 128, most]), most - headSize) + 1);
   const message = (/** @type {number} */ ahead) => messageOf(length(), next + ahead, author);
   /** @param {number} count */
   const list = (count) => Array.from({ length: count }, (_, ahead) => message(ahead));
@@ -158,7 +160,7 @@ async function send(sender) {
       if (random(20) === 0) await sender.drained();
     },
   ];
-  const leisure = random(3);
+  const leisure = 1 + random(3);
   while (!stopped()) {
     const form = oneOf(forms);
     try {
@@ -166,7 +168,7 @@ async function send(sender) {
         waitingSince = now();
         await form();
       }
-      if (random(3) < leisure) await pause(random(4));
+      if (random(4) < leisure) await pause(random(4));
     } catch (error) {
       if (!(await goesOnAfter(error))) throw error;
     }
