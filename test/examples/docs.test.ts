@@ -3,8 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Channel } from 'interproc';
 import { expect, it } from 'vitest';
 import { channelName, shmName, tempDir } from '../support/names.js';
+import { clean, runProgram } from '../support/peer.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const watchdogMs = 50_000;
@@ -23,10 +25,16 @@ function withOwnNames(source: string): string {
   return [...channels].reduce((text, name) => text.replaceAll(name, `'${channelName()}'`), text);
 }
 
-it.each(programs)('program $number of $page runs, and prints what its comments say', ({ source }) => {
+/** A reader's folder, with the package installed. */
+function readersFolder(): string {
   const folder = tempDir();
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(root, join(folder, 'node_modules/interproc'));
+  return folder;
+}
+
+it.each(programs)('program $number of $page runs, and prints what its comments say', ({ source }) => {
+  const folder = readersFolder();
   writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
   const program = withOwnNames(source);
   writeFileSync(join(folder, 'program.js'), program);
@@ -48,3 +56,21 @@ it.each(programs)('program $number of $page runs, and prints what its comments s
 function startsWith(promise: string, line: string): boolean {
   return promise === line || promise.startsWith(`${line}: `);
 }
+
+it('the C program of docs/channel.md compiles with the command below it, and sends what it says', async () => {
+  const page = readFileSync(join(root, 'docs/channel.md'), 'utf8');
+  const [, source, command] = /^```c\n(.*?)^```\n+```sh\n(.*?)^```$/ms.exec(page) as unknown as string[];
+  const folder = readersFolder();
+  const name = channelName().slice(1); // in C, what has a slash is a path
+  writeFileSync(join(folder, 'feed.c'), (source as string).replace('"orders"', `"${name}"`));
+  const compiled = spawnSync('sh', ['-c', command as string], { cwd: folder, encoding: 'utf8' });
+  expect(compiled).toMatchObject({ status: 0, stderr: '' });
+  const channel = Channel.create(name, { capacity: 64 });
+  const [ended, received] = await Promise.all([
+    runProgram(join(folder, 'feed'), []),
+    channel.receiver().receive(),
+  ]);
+  channel.close();
+  expect(ended).toMatchObject(clean);
+  expect(`${received}`).toBe('one');
+});

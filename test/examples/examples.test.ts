@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SysvSharedMemory } from 'interproc';
-import { expect, it } from 'vitest';
-import { tempDir } from '../support/names.js';
+import { Channel, SysvSharedMemory } from 'interproc';
+import { expect, it, onTestFinished } from 'vitest';
+import { channelName, tempDir } from '../support/names.js';
+import { clean, runProgram } from '../support/peer.js';
 
 const root = fileURLToPath(new URL('../../examples', import.meta.url));
 const watchdogMs = 50_000;
@@ -31,4 +32,22 @@ it.each(examples)('%s says what it found and leaves nothing behind', (file) => {
   // Names of examples end with the process id, so that other programs on this machine don't count.
   expect(readdirSync('/dev/shm').filter((name) => name.endsWith(`-${pid}`))).toEqual([]);
   expect(SysvSharedMemory.list().filter(({ creatorPid }) => creatorPid === pid)).toEqual([]);
+});
+
+it.each([
+  ['sender', 'receiver'],
+  ['receiver', 'sender'],
+] as const)('channel/by-name.js works when its %s is there before its %s', async (first, second) => {
+  const name = channelName();
+  const start = (role: string) =>
+    runProgram(process.execPath, [join(root, 'channel/by-name.js'), role, name]);
+  const early = start(first);
+  const channel = await Channel.open(name, { readOnly: true });
+  onTestFinished(() => channel.close());
+  await expect.poll(() => channel.stats().timesSlept[first], { timeout: watchdogMs }).toBeGreaterThan(0);
+  const late = start(second);
+  const printed = { sender: '', receiver: 'Received 100000 prices, 104.5 on average.\n' };
+  expect(await early).toEqual({ ...clean, stdout: printed[first] });
+  expect(await late).toEqual({ ...clean, stdout: printed[second] });
+  expect(Channel.tryOpen(name)).toBe(null);
 });
