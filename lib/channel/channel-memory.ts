@@ -13,6 +13,7 @@ export class ChannelMemory extends MappedRegion {
 
   constructor(file: NativeFile, capacity: number, label: string) {
     super(native.mapFile(file, 0, layout.ring + capacity, label), {
+      kind: 'channel',
       label,
       shared: false,
       readOnly: native.fileReadOnly(file),

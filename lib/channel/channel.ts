@@ -28,11 +28,12 @@ import {
   tryOpenSegment,
 } from './segment.js';
 import { Sender } from './sender.js';
-import { type SideName, type SideOptions, type SideSetup, sideNumber } from './side.js';
+import { type Side, type SideName, type SideOptions, type SideSetup, sideNumber } from './side.js';
 import {
   type ChannelTarget,
   checkCapacity,
   checkTarget,
+  isThere,
   prefix,
   type Target,
   unlinkTarget,
@@ -41,11 +42,13 @@ import {
 export interface ChannelListEntry {
   /** With its slash, as `open` takes it. */
   name: string;
-  /** Null where it can't be read, or is no channel of this version. */
+  /** Null where it can't be read, is no channel of this version, or is not ready. */
   capacity: number | null;
   /** How many have it open now; 0: all are dead, and `create` replaces it. Null where it can't be read. */
   participants: number | null;
 }
+
+const unknown = { capacity: null, participants: null };
 
 const construct = Symbol('construct');
 
@@ -57,6 +60,7 @@ export class Channel {
   readonly #created: boolean;
   #sender: Sender | undefined;
   #receiver: Receiver | undefined;
+  #kept = true;
 
   /** @internal Use the factories. */
   constructor(key: symbol, segment: Segment) {
@@ -153,14 +157,15 @@ export class Channel {
       const name = `/${file.slice(prefix.length)}`;
       try {
         const channel = Channel.tryOpen(name, { readOnly: true });
-        if (channel === null) return [];
+        // Gone meanwhile, or there and not ready.
+        if (channel === null) return isThere(checkTarget(name)) ? [{ name, ...unknown }] : [];
         const participants = channel.participants().filter(({ readOnly }) => !readOnly).length;
         const { capacity } = channel;
         channel.close();
         return [{ name, capacity, participants }];
       } catch (error) {
         if (!(error instanceof IpcError)) throw error;
-        return [{ name, capacity: null, participants: null }];
+        return [{ name, ...unknown }];
       }
     });
   }
@@ -272,8 +277,9 @@ export class Channel {
     );
   }
 
-  /** Pending waits let the process end, as an unref()ed timer does. */
+  /** Pending waits let the process end, as an unref()ed timer does; also of a sender or receiver that it becomes later. */
   unref(): this {
+    this.#kept = false;
     this.#sender?.unref();
     this.#receiver?.unref();
     return this;
@@ -281,6 +287,7 @@ export class Channel {
 
   /** Pending waits keep the process alive, as a timer does: so it is by default. */
   ref(): this {
+    this.#kept = true;
     this.#sender?.ref();
     this.#receiver?.ref();
     return this;
@@ -330,11 +337,11 @@ export class Channel {
   }
 
   #take(side: SideName, options: SideOptions | undefined): { role: NativeRole; awaitPeer: boolean } {
+    const awaitPeer = checkBoolean(checkOptions(options).awaitPeer, 'options.awaitPeer', false);
     this.#memory.checkThere();
     if (this.readOnly) {
       throw new IpcError('ERR_INTERPROC_READ_ONLY', `${capital(this.#about)} was opened read-only`);
     }
-    const awaitPeer = checkBoolean(checkOptions(options).awaitPeer, 'options.awaitPeer', false);
     try {
       return { role: native.roleTake(this.#participant, sideNumber[side]), awaitPeer };
     } catch (error) {
@@ -350,10 +357,15 @@ export class Channel {
     return new IpcError('ERR_INTERPROC_BUSY', `${capital(this.#about)} has a living ${side}${who}`);
   }
 
-  #attach<T>(role: NativeRole, make: (setup: Omit<SideSetup, 'awaitPeer'>) => T, left: () => void): T {
+  #attach<T extends Side>(
+    role: NativeRole,
+    make: (setup: Omit<SideSetup, 'awaitPeer'>) => T,
+    left: () => void,
+  ): T {
     const about = this.#label === '' ? '' : ` '${this.#label}'`;
     try {
-      return make({ memory: this.#memory, participant: this.#participant, role, about, left });
+      const side = make({ memory: this.#memory, participant: this.#participant, role, about, left });
+      return this.#kept ? side : side.unref();
     } catch (error) {
       native.roleLeave(role, false);
       throw error;

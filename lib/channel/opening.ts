@@ -1,9 +1,11 @@
-/** Waiting until a channel exists: word of its folder (man 7 inotify), and a slow look where that can't be had. */
+/**
+ * Waiting until a channel exists: word of its folder (man 7 inotify), and a slow look for what no folder tells: it is
+ * not there yet, or was removed and made anew; who makes the channel on a file system without O_TMPFILE is done with it.
+ */
 import { type FSWatcher, watch } from 'node:fs';
 import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
 import { fileNameOf, folderOf, type Target } from './target.js';
 
-// Also for what no folder tells: that somebody who makes it on a file system without O_TMPFILE is done.
 const lookAgainMs = 100;
 const napMs = 1;
 
@@ -15,36 +17,30 @@ export function whenThere<T>(
 ): Promise<T> {
   return wait<T>('open', options, (settle) => {
     let watcher: FSWatcher | undefined;
-    let timer: NodeJS.Timeout | undefined;
     const stop = () => {
       watcher?.close();
       clearInterval(timer);
     };
-    const look = (): boolean => {
+    const look = () => {
       try {
         const opened = attempt();
-        if (opened === null) return false;
+        if (opened === null) return;
         stop();
         settle.resolve(opened);
       } catch (error) {
         stop();
         settle.reject(error);
       }
-      return true;
     };
-    const lookNowAndThen = () => {
-      timer ??= setInterval(look, lookAgainMs);
-    };
+    const timer = setInterval(look, lookAgainMs);
     try {
       // Watched first, so that nothing is missed between the look and the watch.
       watcher = watch(folderOf(target), (_event, file) => {
-        if (file === null || file === fileNameOf(target)) {
-          if (!look()) lookNowAndThen();
-        }
+        if (file === null || file === fileNameOf(target)) look();
       });
-      watcher.on('error', lookNowAndThen);
+      watcher.on('error', () => {}); // the looks go on
     } catch {
-      lookNowAndThen(); // no such folder yet, or no more watches (fs.inotify.max_user_instances)
+      // No such folder yet, or no more watches (fs.inotify.max_user_instances).
     }
     look();
     return () => {

@@ -8,11 +8,11 @@
 import type { Buffer } from 'node:buffer';
 import { checkInteger } from '../internal/arguments.js';
 import { native } from '../internal/native.js';
-import { type SyncWaitOptions, turnIsLong, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
+import { type SyncWaitOptions, turnIsLong, type WaitOptions } from '../internal/waiting.js';
 import { copyOut, Message } from './message.js';
 import { RingReader } from './ring-reader.js';
-import { checkHandler, Side, type SideSetup, sideNumber } from './side.js';
-import type { PeerState, Request } from './wait-line.js';
+import { type Attempt, checkHandler, Side, type SideSetup, sideNumber, waits } from './side.js';
+import type { PeerState } from './wait-line.js';
 
 /**
  * Reads a message in place. It must not be async: what it was given is another message once it returns. When it throws,
@@ -87,12 +87,12 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
         return Promise.reject(error);
       }
     }
-    return this.#wait('receive', options, () => this.#takeOne());
+    return this.waitFor('receive', options, (peer) => this.#takeOne() ?? this.#nothing(peer));
   }
 
   /** As `receive`, blocking the calling thread. Ends when its worker is terminated. */
   receiveSync(options?: SyncWaitOptions): Buffer | undefined {
-    return this.#waitSync('receive', options, () => this.#takeOne());
+    return this.#waitSync('receive', options, (peer) => this.#takeOne() ?? this.#nothing(peer));
   }
 
   /** Up to `max` messages that are there now; null when there are none, undefined at the end. Throws as `tryReceive`. */
@@ -107,14 +107,14 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   async receiveMany(max: number, options?: WaitOptions): Promise<Buffer[] | undefined> {
     this.checkOpen();
     const most = checkInteger(max, 'max', 1);
-    return this.#wait('receive', options, () => this.#takeMany(most));
+    return this.waitFor('receive', options, (peer) => this.#takeMany(most) ?? this.#nothing(peer));
   }
 
   /** As `receiveMany`, blocking the calling thread. */
   receiveManySync(max: number, options?: SyncWaitOptions): Buffer[] | undefined {
     this.checkOpen();
     const most = checkInteger(max, 'max', 1);
-    return this.#waitSync('receive', options, () => this.#takeMany(most));
+    return this.#waitSync('receive', options, (peer) => this.#takeMany(most) ?? this.#nothing(peer));
   }
 
   /**
@@ -144,7 +144,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
       const count = this.#drain(handler, most);
       if (count > 0) return count;
     }
-    return this.#wait('receive', options, () => this.#drain(handler, most) || undefined);
+    return this.waitFor('receive', options, (peer) => this.#drain(handler, most) || this.#nothing(peer));
   }
 
   /** As `drain`, blocking the calling thread until there is a message. */
@@ -155,7 +155,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   ): number | undefined {
     this.#checkFree();
     const most = checkLimit(handler, limit);
-    return this.#waitSync('receive', options, () => this.#drain(handler, most) || undefined);
+    return this.#waitSync('receive', options, (peer) => this.#drain(handler, most) || this.#nothing(peer));
   }
 
   /**
@@ -203,8 +203,11 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
 
   #close(processEnds: boolean): void {
     if (this.closed) return;
-    this.#ring.finish();
-    this.#ring.handBack();
+    try {
+      this.#ring.end();
+    } catch {
+      // Truncated: there is nothing left to hand back, and nobody here to be told.
+    }
     this.leave(processEnds);
   }
 
@@ -286,60 +289,17 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     return handled;
   }
 
-  #wait<T>(
-    call: string,
-    options: WaitOptions | undefined,
-    attempt: () => T | undefined,
-  ): Promise<T | undefined> {
-    return wait<T | undefined>(
-      call,
-      options,
-      (settle) => {
-        this.checkOpen();
-        let attempting = false;
-        const request: Request = {
-          attempt: (peer) => {
-            attempting = true;
-            const result = attempt();
-            attempting = false;
-            if (result !== undefined) settle.resolve(result);
-            else if (this.#inHandler) return false;
-            else if (this.#ring.ended) settle.resolve(undefined);
-            else if (peer === 'died' && !this.awaitPeer) settle.reject(this.peerGone('died'));
-            else return false;
-            return true;
-          },
-          // A drain whose handler closes the receiver has an outcome, which comes when the handler returns.
-          fail: (error) => {
-            if (!attempting || !this.closed) settle.reject(error);
-          },
-        };
-        if (!this.line.idle || turnIsLong() || !request.attempt()) this.line.add(request);
-        return () => this.line.remove(request);
-      },
-      this.line.kept,
-    );
+  #waitSync<T>(call: string, options: SyncWaitOptions | undefined, once: Attempt<T>): T {
+    this.#checkFree();
+    return this.waitForSync(call, options, () => this.#ring.hasMore, once);
   }
 
-  #waitSync<T>(
-    call: string,
-    options: SyncWaitOptions | undefined,
-    attempt: () => T | undefined,
-  ): T | undefined {
-    this.#checkFree();
-    if (!this.line.idle) throw this.busyError('its asynchronous calls come first, and they are waiting');
-    if (options === undefined) {
-      const result = attempt();
-      if (result !== undefined) return result;
-    }
-    const changed = () => this.#ring.hasMore;
-    const look = (peer?: PeerState): { value: T | undefined } | undefined => {
-      const value = attempt();
-      if (value !== undefined || this.#ring.ended) return { value };
-      if (peer === 'died' && !this.awaitPeer) throw this.peerGone('died');
-      return undefined;
-    };
-    return waitSync(call, options, (sliceMs) => this.line.slice(sliceMs, changed, look)).value;
+  /** What an attempt gives that found nothing: it waits, or this is the end. Throws when the sender is dead. */
+  #nothing(peer: PeerState | undefined): typeof waits | undefined {
+    if (this.#inHandler) return waits;
+    if (this.#ring.ended) return undefined;
+    if (peer === 'died' && !this.awaitPeer) throw this.peerGone(peer);
+    return waits;
   }
 }
 

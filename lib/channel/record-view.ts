@@ -6,11 +6,11 @@ export abstract class RecordView {
   readonly int32: Int32Array;
   /** The ring as float64; this begins at `float64Offset`: messages are aligned to 8 bytes. */
   readonly float64: Float64Array;
-  byteOffset = 0;
-  int32Offset = 0;
-  float64Offset = 0;
+  readonly byteOffset: number = 0;
+  readonly int32Offset: number = 0;
+  readonly float64Offset: number = 0;
   /** Bytes. */
-  length = 0;
+  readonly length: number = 0;
 
   /** @internal */
   constructor(bytes: Uint8Array) {
@@ -20,10 +20,13 @@ export abstract class RecordView {
   }
 
   /** @internal Shows the `length` bytes at `offset`. */
-  show(offset: number, length: number): void {
+  show(this: Writable<RecordView>, offset: number, length: number): void {
     this.byteOffset = offset;
     this.int32Offset = offset >> 2;
     this.float64Offset = offset >> 3;
     this.length = length;
   }
 }
+
+/** For who shows: the user only reads. */
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };

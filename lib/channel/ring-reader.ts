@@ -174,6 +174,13 @@ export class RingReader {
     this.#inHand = 0;
   }
 
+  /** Finishes what is in hand, for good: what was put back was in no dead receiver's hand. */
+  end(): void {
+    this.finish();
+    this.#words[begunWord] = this.#done;
+    this.handBack();
+  }
+
   /** Gives the space of what is finished to the sender. */
   handBack(): void {
     const done = this.#done;

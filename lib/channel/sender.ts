@@ -9,22 +9,16 @@
 import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { checkInteger, invalidType, outOfRange } from '../internal/arguments.js';
+import { byteLengthOf, bytesOf, isBytes } from '../internal/bytes.js';
 import { failpoint } from '../internal/failpoint.js';
 import { native } from '../internal/native.js';
-import {
-  beforeBlocking,
-  type SyncWaitOptions,
-  turnIsLong,
-  type WaitOptions,
-  wait,
-  waitSync,
-} from '../internal/waiting.js';
+import { beforeBlocking, type SyncWaitOptions, turnIsLong, type WaitOptions } from '../internal/waiting.js';
 import type { ChannelMemory } from './channel-memory.js';
 import { layout, messageMax } from './layout.js';
 import { RingWriter } from './ring-writer.js';
-import { Side, type SideSetup, sideNumber } from './side.js';
+import { type Attempt, later, Side, type SideSetup, sideNumber, waits } from './side.js';
 import { abortSlot, commitSlot, Slot, type SlotOwner } from './slot.js';
-import type { PeerState, Request } from './wait-line.js';
+import type { PeerState } from './wait-line.js';
 
 /** Bytes, or text that is sent as UTF-8. */
 export type MessageData = ArrayBufferView | ArrayBufferLike | string;
@@ -32,9 +26,6 @@ export type MessageData = ArrayBufferView | ArrayBufferLike | string;
 const batchMessages = layout.batchMessages;
 /** Up to here a loop is faster than the call of TypedArray.prototype.set. */
 const loopBytes = 32;
-
-/** An attempt's result that asks for another one in the next turn of the event loop. */
-const later = Symbol('later');
 
 type SenderStart = [tail: number, head: number, turn: number, messages: number, bytes: number];
 
@@ -46,7 +37,8 @@ export class Sender extends Side implements SlotOwner {
   readonly #slot: Slot;
   readonly #messageMax: number;
   readonly #predecessorPublished: number;
-  #claimed = false;
+  /** Bytes of the open claim; -1 while none is open. */
+  #claimed = -1;
   #publishesLater = false;
   readonly #publishNow = (): void => {
     if (this.closed) return;
@@ -111,7 +103,7 @@ export class Sender extends Side implements SlotOwner {
    *   `ERR_INTERPROC_PEER_DIED`, `ERR_INTERPROC_PEER_CLOSED` when it would wait for a receiver that is gone.
    */
   send(data: MessageData, options?: WaitOptions): Promise<void> {
-    if (options === undefined && this.line.idle && !this.#claimed && !turnIsLong()) {
+    if (options === undefined && this.line.idle && this.#claimed < 0 && !turnIsLong()) {
       try {
         this.checkOpen();
         if (this.#accept(data)) return Promise.resolve();
@@ -119,7 +111,9 @@ export class Sender extends Side implements SlotOwner {
         return Promise.reject(error);
       }
     }
-    return this.#wait('send', options, () => (this.#accept(data) ? true : undefined)).then(() => {});
+    return this.waitFor<void>('send', options, (peer) =>
+      this.#accept(data) ? undefined : this.#noRoom(peer),
+    );
   }
 
   /**
@@ -127,7 +121,7 @@ export class Sender extends Side implements SlotOwner {
    * terminated.
    */
   sendSync(data: MessageData, options?: SyncWaitOptions): void {
-    this.#waitSync('send', options, () => (this.#accept(data) ? true : undefined));
+    this.#waitSync<void>('send', options, (peer) => (this.#accept(data) ? undefined : this.#noRoom(peer)));
     this.#ring.publish();
   }
 
@@ -135,52 +129,52 @@ export class Sender extends Side implements SlotOwner {
    * Sends each, in order, waiting for room where there is none; returns how many: all. A rejection tells in `.sent` how
    * many were accepted. One that can't be sent is refused before the first is.
    */
-  sendMany(messages: Iterable<MessageData>, options?: WaitOptions): Promise<number> {
-    let list: MessageData[];
-    try {
-      this.checkOpen();
-      list = [...messages];
-      for (const each of list) this.#sizeOf(each);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  async sendMany(messages: Iterable<MessageData>, options?: WaitOptions): Promise<number> {
     let sent = 0;
-    return this.#wait('send', options, () => {
-      while (sent < list.length) {
-        if (!this.#accept(list[sent] as MessageData)) return undefined;
-        sent++;
-        // With a receiver that keeps up this would not end before the list does.
-        if (sent % batchMessages === 0 && sent < list.length && turnIsLong()) return later;
-      }
-      return sent;
-    }).catch((error) => {
-      throw Object.assign(error as object, { sent });
-    });
+    try {
+      const list = this.#listOf(messages);
+      return await this.waitFor('send', options, (peer) => {
+        while (sent < list.length) {
+          if (!this.#accept(list[sent] as MessageData)) return this.#noRoom(peer);
+          sent++;
+          // With a receiver that keeps up this would not end before the list does.
+          if (sent % batchMessages === 0 && sent < list.length && turnIsLong()) return later;
+        }
+        return sent;
+      });
+    } catch (error) {
+      throw withSent(error, sent);
+    }
   }
 
-  /** Sends as many as there is room for now, in order, and returns how many. Throws as `trySend`. */
+  /**
+   * Sends as many as there is room for now, in order, and returns how many. Throws as `trySend`, before the first is
+   * sent; else, for a ring that is corrupt, `.sent` tells how many were accepted.
+   */
   trySendMany(messages: Iterable<MessageData>): number {
-    const list = [...messages]; // first: it may be anybody's code, which closes or claims
-    this.#checkFree();
     let sent = 0;
-    if (!this.line.idle) return sent;
-    while (sent < list.length && this.#accept(list[sent] as MessageData)) sent++;
-    return sent;
+    try {
+      const list = this.#listOf(messages);
+      this.#checkFree();
+      if (!this.line.idle) return sent;
+      while (sent < list.length && this.#accept(list[sent] as MessageData)) sent++;
+      return sent;
+    } catch (error) {
+      throw withSent(error, sent);
+    }
   }
 
   /** As `sendMany`, blocking; all are published when it returns. An error tells in `.sent` how many were accepted. */
   sendManySync(messages: Iterable<MessageData>, options?: SyncWaitOptions): number {
-    this.checkOpen();
-    const list = [...messages];
-    for (const each of list) this.#sizeOf(each);
     let sent = 0;
     try {
-      this.#waitSync('send', options, () => {
+      const list = this.#listOf(messages);
+      this.#waitSync<void>('send', options, (peer) => {
         while (sent < list.length && this.#accept(list[sent] as MessageData)) sent++;
-        return sent === list.length ? true : undefined;
+        return sent === list.length ? undefined : this.#noRoom(peer);
       });
     } catch (error) {
-      throw Object.assign(error as object, { sent });
+      throw withSent(error, sent);
     }
     this.#ring.publish();
     return sent;
@@ -201,7 +195,7 @@ export class Sender extends Side implements SlotOwner {
 
   /** As `tryClaim`, waiting for room, and until an open claim is committed or aborted. Rejects as `send`. */
   claim(size: number, options?: WaitOptions): Promise<Slot> {
-    if (options === undefined && this.line.idle && !this.#claimed && !turnIsLong()) {
+    if (options === undefined && this.line.idle && this.#claimed < 0 && !turnIsLong()) {
       try {
         this.checkOpen();
         this.#checkSize(size);
@@ -210,9 +204,9 @@ export class Sender extends Side implements SlotOwner {
         return Promise.reject(error);
       }
     }
-    return this.#wait('claim', options, () => {
+    return this.waitFor('claim', options, (peer) => {
       this.#checkSize(size);
-      return this.#take(size) ? this.#slot : undefined;
+      return this.#take(size) ? this.#slot : this.#noRoom(peer);
     });
   }
 
@@ -220,7 +214,7 @@ export class Sender extends Side implements SlotOwner {
   claimSync(size: number, options?: SyncWaitOptions): Slot {
     this.checkOpen();
     this.#checkSize(size);
-    return this.#waitSync('claim', options, () => (this.#take(size) ? this.#slot : undefined));
+    return this.#waitSync('claim', options, (peer) => (this.#take(size) ? this.#slot : this.#noRoom(peer)));
   }
 
   /** Publishes all that was accepted. Throws `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_TRUNCATED`. */
@@ -235,9 +229,9 @@ export class Sender extends Side implements SlotOwner {
    * Rejects as `send`.
    */
   async drained(options?: WaitOptions): Promise<void> {
-    await this.#wait('drained', options, () => {
+    await this.waitFor<void>('drained', options, (peer) => {
       this.#ring.publish();
-      return this.#ring.drained ? true : undefined;
+      return this.#ring.drained ? undefined : this.#noRoom(peer);
     });
   }
 
@@ -254,19 +248,18 @@ export class Sender extends Side implements SlotOwner {
   }
 
   /** @internal */
-  [commitSlot](length: number): void {
-    this.#checkClaim();
-    const { length: claimed } = this.#slot;
-    if (length !== claimed) checkInteger(length, 'length', 0, claimed);
-    this.#claimed = false;
-    this.#ring.accept(length);
+  [commitSlot](length: number | undefined): void {
+    const claimed = this.#checkClaim();
+    const size = length === undefined ? claimed : checkInteger(length, 'length', 0, claimed);
+    this.#claimed = -1;
+    this.#ring.accept(size);
     if (!this.line.idle) this.line.serve();
   }
 
   /** @internal */
   [abortSlot](): void {
     this.#checkClaim();
-    this.#claimed = false;
+    this.#claimed = -1;
     this.line.serve();
   }
 
@@ -280,22 +273,22 @@ export class Sender extends Side implements SlotOwner {
     if (this.closed) return;
     this.#publishNow();
     failpoint('close.published');
-    this.#claimed = false;
+    this.#claimed = -1;
     beforeBlocking.delete(this.#publishNow);
     this.leave(processEnds);
   }
 
-  #checkClaim(): void {
+  /** How many bytes are claimed. */
+  #checkClaim(): number {
     this.checkOpen();
-    if (!this.#claimed) {
-      throw new IpcError('ERR_INTERPROC_NOT_CLAIMED', `${this.about} has no open claim`);
-    }
+    if (this.#claimed >= 0) return this.#claimed;
+    throw new IpcError('ERR_INTERPROC_NOT_CLAIMED', `${this.about} has no open claim`);
   }
 
   /** Open, and no claim in the way of a call that can't wait for its end. */
   #checkFree(): void {
     if (this.closed) throw this.closedError();
-    if (this.#claimed) throw this.busyError('commit or abort the open claim first');
+    if (this.#claimed >= 0) throw this.busyError('commit or abort the open claim first');
   }
 
   #checkSize(size: unknown): void {
@@ -311,32 +304,38 @@ export class Sender extends Side implements SlotOwner {
     );
   }
 
-  /** The bytes of a message; throws for what is none, or never fits. */
+  /** How many bytes a message has; throws for what is none, or never fits. */
   #sizeOf(data: MessageData): number {
     let size: number;
     if (typeof data === 'string') size = Buffer.byteLength(data);
-    else if (ArrayBuffer.isView(data) || isBuffer(data)) size = data.byteLength;
+    else if (isBytes(data)) size = byteLengthOf(data, 'data');
     else
       throw invalidType('data', 'of type string or an instance of ArrayBuffer, Buffer or a TypedArray', data);
     if (size > this.#messageMax) throw this.#tooLong('data.byteLength', size);
     return size;
   }
 
-  /** Makes a message of `data`: false when there is no room. */
+  /** All that it yields, first: it may be anybody's code, which closes or claims. Throws for what can't be sent. */
+  #listOf(messages: Iterable<MessageData>): MessageData[] {
+    this.checkOpen();
+    if (typeof messages?.[Symbol.iterator] !== 'function') {
+      throw invalidType('messages', 'an iterable of strings, ArrayBuffers, Buffers or TypedArrays', messages);
+    }
+    const list = [...messages];
+    for (const each of list) this.#sizeOf(each);
+    return list;
+  }
+
+  /** Makes a message of `data`: false when there is no room. Runs no code but its own. */
   #accept(data: MessageData): boolean {
-    if (this.#claimed) return false;
+    if (this.#claimed >= 0) return false;
     const size = this.#sizeOf(data);
     if (!this.#ring.reserve(size)) return false;
     const at = this.#ring.offset;
     if (typeof data === 'string') {
       if (size > 0) this.#text.write(data, at, size, 'utf8');
     } else {
-      const source =
-        data instanceof Uint8Array
-          ? data
-          : ArrayBuffer.isView(data)
-            ? new Uint8Array(data.buffer, data.byteOffset, size)
-            : new Uint8Array(data);
+      const source = bytesOf(data, size);
       if (size > loopBytes) this.#bytes.set(source, at);
       else for (let index = 0; index < size; index++) this.#bytes[at + index] = source[index] as number;
     }
@@ -346,8 +345,8 @@ export class Sender extends Side implements SlotOwner {
 
   /** Opens a claim: false when there is no room, or one is open. */
   #take(size: number): boolean {
-    if (this.#claimed || !this.#ring.reserve(size)) return false;
-    this.#claimed = true;
+    if (this.#claimed >= 0 || !this.#ring.reserve(size)) return false;
+    this.#claimed = size;
     this.#slot.show(this.#ring.offset, size);
     return true;
   }
@@ -364,62 +363,21 @@ export class Sender extends Side implements SlotOwner {
     });
   }
 
-  #wait<T>(
-    call: string,
-    options: WaitOptions | undefined,
-    attempt: () => T | typeof later | undefined,
-  ): Promise<T> {
-    return wait<T>(
-      call,
-      options,
-      (settle) => {
-        this.checkOpen();
-        const request: Request & { yields: boolean } = {
-          yields: false,
-          attempt: (peer) => {
-            const result = attempt();
-            request.yields = result === later;
-            if (result === later) return false;
-            if (result !== undefined) settle.resolve(result);
-            else if (peer !== undefined && this.#gone(peer)) settle.reject(this.peerGone(peer));
-            else return false;
-            return true;
-          },
-          fail: (error) => settle.reject(error),
-        };
-        if (!this.line.idle || turnIsLong() || !request.attempt()) this.line.add(request);
-        return () => this.line.remove(request);
-      },
-      this.line.kept,
-    );
-  }
-
-  #waitSync<T>(call: string, options: SyncWaitOptions | undefined, attempt: () => T | undefined): T {
+  #waitSync<T>(call: string, options: SyncWaitOptions | undefined, once: Attempt<T>): T {
     this.#checkFree();
-    if (!this.line.idle) throw this.busyError('its asynchronous calls come first, and they are waiting');
-    if (options === undefined) {
-      const result = attempt();
-      if (result !== undefined) return result;
-    }
-    const changed = () => this.#ring.hasNewRoom;
-    return waitSync(call, options, (sliceMs) =>
-      this.line.slice(sliceMs, changed, (peer) => {
-        const result = attempt();
-        if (result === undefined && peer !== undefined && this.#gone(peer)) throw this.peerGone(peer);
-        return result;
-      }),
-    );
+    return this.waitForSync(call, options, () => this.#ring.hasNewRoom, once);
   }
 
-  /** Whether no receiver is there that would make room, and none is awaited. */
-  #gone(peer: PeerState): peer is 'died' | 'closed' {
-    return (peer === 'died' || peer === 'closed') && !this.awaitPeer && !this.#claimed;
+  /** What an attempt gives that found no room. Throws when no receiver is there that would make some. */
+  #noRoom(peer: PeerState | undefined): typeof waits {
+    const gone = peer === 'died' || peer === 'closed';
+    if (gone && !this.awaitPeer && this.#claimed < 0) throw this.peerGone(peer);
+    return waits;
   }
 }
 
-function isBuffer(value: unknown): value is ArrayBufferLike {
-  return (
-    value instanceof ArrayBuffer ||
-    (typeof SharedArrayBuffer !== 'undefined' && value instanceof SharedArrayBuffer)
-  );
+/** The error, telling how many messages were accepted; a user's own may be of any kind, also frozen. */
+function withSent(error: unknown, sent: number): unknown {
+  if (error instanceof Error && Object.isExtensible(error)) Object.assign(error, { sent });
+  return error;
 }

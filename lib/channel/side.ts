@@ -3,14 +3,23 @@ import { IpcError } from '../errors.js';
 import { invalidType } from '../internal/arguments.js';
 import type { NativeParticipant, NativeRole } from '../internal/native.js';
 import { native } from '../internal/native.js';
+import {
+  type Settle,
+  type SyncWaitOptions,
+  turnIsLong,
+  type WaitOptions,
+  wait,
+  waitSync,
+} from '../internal/waiting.js';
 import type { ChannelMemory } from './channel-memory.js';
 import { layout, receiverSleptWord, senderSleptWord } from './layout.js';
+import { Request } from './request-line.js';
 import { type PeerState, WaitLine } from './wait-line.js';
 
 export interface SideOptions {
   /**
-   * Where a peer has died without closing: wait for its successor. By default that is an error,
-   * `ERR_INTERPROC_PEER_DIED`, of the call that would have to wait for it.
+   * Where a peer is gone: wait for its successor. By default that is an error of the call that would have to wait for
+   * it: `ERR_INTERPROC_PEER_DIED`, and for a sender, whose receiver has closed, `ERR_INTERPROC_PEER_CLOSED`.
    */
   awaitPeer?: boolean;
 }
@@ -30,6 +39,48 @@ export type SideName = 'sender' | 'receiver';
 
 /** As in native/include/interproc.h, enum interproc_side. */
 export const sideNumber = { sender: 0, receiver: 1 } as const;
+
+/** What an attempt gives that can't be served now. */
+export const waits: unique symbol = Symbol('waits');
+/** What an attempt gives that asks for another one in the next turn of the event loop. */
+export const later: unique symbol = Symbol('later');
+
+/**
+ * Tries to do what a call is to do. With `peer` it is the last try before it sleeps, and how the peer fares may decide.
+ */
+export type Attempt<T> = (peer?: PeerState) => T | typeof waits | typeof later;
+
+class SideRequest<T> extends Request {
+  yields = false;
+  readonly #settle: Settle<T>;
+  readonly #once: Attempt<T>;
+  #running = false;
+
+  constructor(settle: Settle<T>, once: Attempt<T>) {
+    super();
+    this.#settle = settle;
+    this.#once = once;
+  }
+
+  attempt(peer?: PeerState): boolean {
+    let result: T | typeof waits | typeof later;
+    this.#running = true;
+    try {
+      result = this.#once(peer);
+    } finally {
+      this.#running = false;
+    }
+    this.yields = result === later;
+    if (result === later || result === waits) return false;
+    this.#settle.resolve(result);
+    return true;
+  }
+
+  fail(error: unknown): void {
+    // A drain whose handler closes the receiver has an outcome, which comes when the handler returns.
+    if (!this.#running) this.#settle.reject(error);
+  }
+}
 
 export abstract class Side {
   readonly #name: SideName;
@@ -90,6 +141,41 @@ export abstract class Side {
   /** @internal */
   protected get awaitPeer(): boolean {
     return this.#setup.awaitPeer;
+  }
+
+  /** @internal */
+  protected waitFor<T>(call: string, options: WaitOptions | undefined, once: Attempt<T>): Promise<T> {
+    return wait<T>(
+      call,
+      options,
+      (settle) => {
+        this.checkOpen();
+        const request = new SideRequest(settle, once);
+        if (!this.line.idle || turnIsLong() || !request.attempt()) this.line.add(request);
+        return (lastTry) => this.line.remove(request, lastTry);
+      },
+      this.line.timers,
+    );
+  }
+
+  /** @internal `changed`: whether another attempt may have more luck, in a nanosecond or two. */
+  protected waitForSync<T>(
+    call: string,
+    options: SyncWaitOptions | undefined,
+    changed: () => boolean,
+    once: Attempt<T>,
+  ): T {
+    if (!this.line.idle) throw this.busyError('its asynchronous calls come first, and they are waiting');
+    const attempt = (peer?: PeerState): { value: T } | undefined => {
+      this.checkOpen(); // the getter of an option may have closed it
+      const value = once(peer);
+      return value === waits || value === later ? undefined : { value };
+    };
+    if (options === undefined) {
+      const settled = attempt();
+      if (settled !== undefined) return settled.value;
+    }
+    return waitSync(call, options, (sliceMs) => this.line.slice(sliceMs, changed, attempt)).value;
   }
 
   /** @internal Ends it. At the end of the process nobody is left to be told of it. */

@@ -6,7 +6,7 @@ import { RecordView } from './record-view.js';
 
 export interface SlotOwner {
   /** @internal */
-  [commitSlot](length: number): void;
+  [commitSlot](length: number | undefined): void;
   /** @internal */
   [abortSlot](): void;
 }
@@ -27,7 +27,7 @@ export class Slot extends RecordView {
    * Makes a message of the claim, or of its first `length` bytes; it is accepted then, as by `trySend`. Throws
    * `ERR_INTERPROC_NOT_CLAIMED` when no claim is open, `ERR_OUT_OF_RANGE`, `ERR_INTERPROC_CLOSED`.
    */
-  commit(length: number = this.length): void {
+  commit(length?: number): void {
     this.#owner[commitSlot](length);
   }
 

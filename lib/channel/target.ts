@@ -42,6 +42,15 @@ export function unlinkTarget({ name, object }: Target): void {
   else native.posixShmUnlink(object);
 }
 
+export function isThere(target: Target): boolean {
+  try {
+    native.fileClose(openTarget(target, true));
+    return true;
+  } catch (error) {
+    return (error as { code: string }).code !== 'ENOENT';
+  }
+}
+
 export function folderOf({ path }: Target): string {
   return dirname(path);
 }

@@ -9,15 +9,19 @@
  *              ^                                           │ woken, or the peer died
  *              └───────────────────────────────────────────┘
  *
+ * Invariant: once it is closed the word belongs to a successor, who may be asleep: nothing here stores to it.
+ *
  * Before it sleeps: flag set (Atomics.store, a full fence), then a last look at the ring and at the peer's role. Who
  * publishes, hands back space, attaches or leaves looks at the flag after a fence of its own.
  */
 import { failpoint } from '../internal/failpoint.js';
 import { type NativeParticipant, native } from '../internal/native.js';
+import { turnIsLong, WaitTimers } from '../internal/waiting.js';
 import { addWordWait, cancelWordWait, keepWordWait } from '../internal/word-waits.js';
 import type { ChannelMemory } from './channel-memory.js';
 import { asleep, awake, getCount, layout, setCount } from './layout.js';
 import { PeerWatch } from './peer-watch.js';
+import { type Request, RequestLine } from './request-line.js';
 
 /** How the peer fares. `closed`: it left by `close()`; `died`: it ended otherwise. */
 export type PeerState = 'none' | 'alive' | 'closed' | 'died';
@@ -27,18 +31,6 @@ export function judge(participant: NativeParticipant, role: number): PeerState {
   if (role === 0) return 'none';
   if (role === layout.roleClosed) return 'closed';
   return native.participantAlive(participant, role & layout.ownerMask) ? 'alive' : 'died';
-}
-
-export interface Request {
-  /**
-   * Serves it if that can be done now. With `peer` it is the last look before sleeping, and the state of the peer may
-   * decide. Returns whether it is settled.
-   */
-  attempt(peer?: PeerState): boolean;
-  /** Whether the last attempt stopped short of what could be done, to let the event loop have its turn. */
-  readonly yields?: boolean;
-  /** Settles it in an error. */
-  fail(error: unknown): void;
 }
 
 export interface SideOfRing {
@@ -61,20 +53,24 @@ const spins = 300;
 const nsPerMs = 1e6;
 
 export class WaitLine {
+  /** Those of the timeouts. */
+  readonly timers: WaitTimers = new WaitTimers();
   readonly #side: SideOfRing;
   readonly #words: Int32Array;
   readonly #sleepWord: number;
   readonly #peerWord: number;
-  readonly #requests: Request[] = [];
+  readonly #requests = new RequestLine();
   readonly #watch = new PeerWatch();
-  #serving = false;
+  #closed = false;
+  #attempted: Request | undefined;
+  /** Whether serving was cut short to let the event loop have its turn. */
+  #cutShort = false;
   #poll: NodeJS.Immediate | undefined;
   #pollUntil = 0;
   #luck = patience;
   #waits = 0;
   /** The pending wait on the word. */
   #sleep: number | undefined;
-  #kept = true;
 
   constructor(side: SideOfRing) {
     this.#side = side;
@@ -85,47 +81,46 @@ export class WaitLine {
 
   /** Whether nobody waits. */
   get idle(): boolean {
-    return this.#requests.length === 0;
+    return this.#requests.first === undefined;
   }
 
   /** Whether the waits keep the process alive, once they are asleep: polling is over in a moment. */
   keep(kept: boolean): void {
-    this.#kept = kept;
+    this.timers.keep(kept);
     if (this.#sleep !== undefined) keepWordWait(this.#sleep, kept);
   }
 
-  get kept(): boolean {
-    return this.#kept;
-  }
-
-  /** Puts a request last, and serves what can be served. */
+  /** Puts a request last, and serves what can be served. REQUIRES that it is not closed. */
   add(request: Request): void {
-    this.#requests.push(request);
-    if (this.#requests.length === 1) this.#startPolling();
+    const first = this.idle;
+    this.#requests.add(request);
+    if (first) this.#startPolling();
   }
 
-  /** Takes a request back: false if it is settled already. */
-  remove(request: Request): boolean {
-    const at = this.#requests.indexOf(request);
-    if (at < 0) return false;
-    this.#requests.splice(at, 1);
+  /**
+   * Takes a request back: false if it is settled already, or is being attempted, which settles it when code of the
+   * user's runs here meanwhile.
+   */
+  remove(request: Request, lastTry: boolean): boolean {
+    if (lastTry) this.serve();
+    if (request === this.#attempted || !this.#requests.remove(request)) return false;
     if (this.idle) this.#rest();
     return true;
   }
 
   /** Serves what can be served now, and judges the rest anew: after something has changed on this side. */
   serve(): void {
-    if (this.idle || this.#serving) return;
+    if (this.#closed || this.idle || this.#attempted !== undefined) return;
     if (this.#sleep !== undefined && cancelWordWait(this.#sleep)) this.#sleep = undefined;
     this.#advance();
   }
 
   /** Ends all waits in an error, and all watching. Without one they never settle: where the process ends. */
   close(error?: () => unknown): void {
-    const requests = this.#requests.splice(0);
     this.#rest();
+    this.#closed = true;
     this.#watch.stop();
-    if (error !== undefined) for (const request of requests) request.fail(error());
+    for (const request of this.#takeAll()) if (error !== undefined) request.fail(error());
   }
 
   /** How the peer fares now. */
@@ -159,17 +154,29 @@ export class WaitLine {
       native.futexSleep(memory.mapping, sleepOffset, asleep, Math.max(1, Math.round(sliceMs * nsPerMs)));
       return undefined;
     } finally {
-      Atomics.store(this.#words, this.#sleepWord, awake);
+      this.#wordAwake();
+    }
+  }
+
+  #wordAwake(): void {
+    if (!this.#closed) Atomics.store(this.#words, this.#sleepWord, awake);
+  }
+
+  *#takeAll(): Generator<Request> {
+    for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
+      this.#requests.remove(first);
+      yield first;
     }
   }
 
   /** Serves from the front on; true when nobody is left. A request that can't be judged fails alone. */
   #serveAll(peer?: PeerState): boolean {
-    this.#serving = true;
+    this.#cutShort = false;
     try {
       for (;;) {
-        const request = this.#requests[0];
+        const request = this.#requests.first;
         if (request === undefined) return true;
+        this.#attempted = request;
         let settled: boolean;
         try {
           settled = request.attempt(peer);
@@ -178,16 +185,18 @@ export class WaitLine {
           request.fail(error);
         }
         if (!settled) return false;
-        if (this.#requests[0] === request) this.#requests.shift();
+        this.#requests.remove(request);
+        this.#cutShort = !this.idle && turnIsLong();
+        if (this.#cutShort) return false;
       }
     } finally {
-      this.#serving = false;
+      this.#attempted = undefined;
     }
   }
 
   /** Whether there is something to do that needs no waiting: nobody would wake a sleeper for it. */
   #yields(): boolean {
-    return this.#requests[0]?.yields === true;
+    return this.#cutShort || this.#requests.first?.yields === true;
   }
 
   #advance(): void {
@@ -218,40 +227,55 @@ export class WaitLine {
   }
 
   #fallAsleep(): void {
-    try {
-      this.#side.memory.checkThere();
-      for (;;) {
-        const role = Atomics.load(this.#words, this.#peerWord) >>> 0;
-        const peer = judge(this.#side.participant, role);
-        Atomics.store(this.#words, this.#sleepWord, asleep);
-        if (this.#serveAll()) return this.#rest();
-        if (this.#yields()) return this.#pollNext();
-        if (Atomics.load(this.#words, this.#peerWord) >>> 0 !== role) continue;
-        if (this.#serveAll(peer)) return this.#rest();
-        if (peer === 'alive') {
-          this.#watch.watch(this.#side.participant, role & layout.ownerMask, () => this.#wake());
-        }
-        break;
+    for (;;) {
+      try {
+        if (!this.#sleeps()) this.#rest();
+        return;
+      } catch (error) {
+        const { first } = this.#requests;
+        if (first === undefined) throw error;
+        this.#requests.remove(first);
+        first.fail(error);
       }
-      this.#countSleep();
-      const { memory, sleepOffset } = this.#side;
-      let over = false;
-      const id = addWordWait(
-        memory.mapping,
-        sleepOffset,
-        asleep,
-        () => {
-          over = true;
-          this.#sleep = undefined;
-          this.#advance();
-        },
-        this.#kept,
-      );
-      if (!over) this.#sleep = id;
-    } catch (error) {
-      for (const request of this.#requests.splice(0)) request.fail(error);
-      this.#rest();
     }
+  }
+
+  /** False when nobody is left who would wait. */
+  #sleeps(): boolean {
+    if (this.idle) return false;
+    this.#side.memory.checkThere();
+    for (;;) {
+      const role = Atomics.load(this.#words, this.#peerWord) >>> 0;
+      const peer = judge(this.#side.participant, role);
+      Atomics.store(this.#words, this.#sleepWord, asleep);
+      if (this.#serveAll()) return false;
+      if (!this.#yields()) {
+        if (Atomics.load(this.#words, this.#peerWord) >>> 0 !== role) continue;
+        if (this.#serveAll(peer)) return false;
+      }
+      if (this.#yields()) {
+        this.#wordAwake();
+        this.#pollNext();
+        return true;
+      }
+      if (peer === 'alive') {
+        this.#watch.watch(this.#side.participant, role & layout.ownerMask, () => this.#wake());
+      }
+      break;
+    }
+    this.#countSleep();
+    const { memory, sleepOffset } = this.#side;
+    const id = addWordWait(memory.mapping, sleepOffset, asleep, () => this.#awoken(id), this.timers.kept);
+    if (id === undefined) this.#startPolling();
+    this.#sleep = id;
+    return true;
+  }
+
+  /** The word has changed. What is told late, of a sleep that was given up, says nothing of the one that goes on. */
+  #awoken(id: number | undefined): void {
+    if (this.#sleep !== id) return;
+    this.#sleep = undefined;
+    this.#advance();
   }
 
   #countSleep(): void {
@@ -273,6 +297,6 @@ export class WaitLine {
     this.#poll = undefined;
     if (this.#sleep !== undefined) cancelWordWait(this.#sleep);
     this.#sleep = undefined;
-    if (!this.#side.memory.closed) Atomics.store(this.#words, this.#sleepWord, awake);
+    this.#wordAwake();
   }
 }

@@ -17,8 +17,14 @@ export interface SyncWaitOptions {
   timeout?: number;
 }
 
-/** Who has promised something for the end of this turn of the event loop, which a blocking call delays. */
-export const beforeBlocking: Set<() => void> = new Set();
+const promises: unique symbol = Symbol.for('interproc.beforeBlocking') as never;
+const shared: typeof globalThis & { [promises]?: Set<() => void> } = globalThis;
+
+/**
+ * Who has promised something for the end of this turn of the event loop, which a blocking call delays. One for all
+ * copies of the package in this thread: what one accepted, a blocking call of another may wait for.
+ */
+export const beforeBlocking: Set<() => void> = (shared[promises] ??= new Set());
 
 // Longer ones would overflow and fire at once (timers.setTimeout).
 const longestTimer = 0x7fff_ffff;
@@ -55,6 +61,41 @@ export interface Settle<T> {
   reject(error: unknown): void;
 }
 
+/**
+ * Takes a wait back: true when nothing will come of it any more, false when it is over already, so that it is about to
+ * be settled; then that outcome counts, not the timeout or abort. `lastTry`: what can be had now is taken first.
+ */
+export type TakeBack = (lastTry: boolean) => boolean;
+
+/** The timers of an object's waits, which keep the process alive or don't as one. */
+export class WaitTimers {
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #kept = true;
+
+  get kept(): boolean {
+    return this.#kept;
+  }
+
+  keep(kept: boolean): void {
+    this.#kept = kept;
+    for (const timer of this.#timers) kept ? timer.ref() : timer.unref();
+  }
+
+  start(ms: number, over: () => void): NodeJS.Timeout {
+    const timer = setTimeout(over, ms);
+    if (!this.#kept) timer.unref();
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  stop(timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    this.#timers.delete(timer);
+  }
+}
+
+const ownTimers = new WaitTimers();
+
 /** How long callers may go on in one turn of the event loop before timers and I/O get theirs. */
 const longTurnMs = 5;
 let turnStart: number | undefined;
@@ -72,16 +113,12 @@ export function turnIsLong(): boolean {
   return false;
 }
 
-/**
- * Waits. `begin` starts, and returns what takes it back: true when nothing will come of it any more, false when it
- * is over already, so that `settle` is about to be called; then that outcome counts, not the timeout or abort.
- * `kept`: whether the timeout keeps the process alive.
- */
+/** Waits: `begin` starts it. `timers`: those of the object that waits, where it can be unref()ed. */
 export function wait<T>(
   call: string,
   options: WaitOptions | undefined,
-  begin: (settle: Settle<T>) => () => boolean,
-  kept = true,
+  begin: (settle: Settle<T>) => TakeBack,
+  timers: WaitTimers = ownTimers,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const timeout = checkTimeout(options);
@@ -89,34 +126,40 @@ export function wait<T>(
     if (signal?.aborted) throw abortError(signal);
     let settled = false;
     let timer: NodeJS.Timeout | undefined;
+    let takeBack: TakeBack | undefined;
     const end = () => {
       settled = true;
-      clearTimeout(timer);
+      if (timer !== undefined) timers.stop(timer);
       signal?.removeEventListener('abort', onAbort);
     };
-    const onAbort = () => giveUp(abortError(signal as AbortSignal));
-    const takeBack = begin({
-      resolve(value) {
-        end();
-        resolve(value);
-      },
-      reject(error) {
-        end();
-        reject(error);
-      },
-    });
-    const giveUp = (error: Error) => {
-      if (!takeBack()) return;
+    const giveUp = (error: Error, lastTry: boolean) => {
+      if (!takeBack?.(lastTry)) return;
       end();
       reject(error);
     };
-    if (settled) return; // at once, by `begin`
+    const onAbort = () => giveUp(abortError(signal as AbortSignal), false);
+    // First: what it throws for a signal that is none finds nothing begun.
     signal?.addEventListener('abort', onAbort, { once: true });
-    if (timeout === 0) giveUp(timedOut(call));
-    else if (timeout < longestTimer) {
-      timer = setTimeout(() => giveUp(timedOut(call)), timeout);
-      if (!kept) timer.unref();
+    try {
+      takeBack = begin({
+        resolve(value) {
+          end();
+          resolve(value);
+        },
+        reject(error) {
+          end();
+          reject(error);
+        },
+      });
+    } catch (error) {
+      end();
+      throw error;
     }
+    if (settled) return; // at once, by `begin`
+    if (signal?.aborted)
+      onAbort(); // meanwhile
+    else if (timeout === 0) giveUp(timedOut(call), true);
+    else if (timeout < longestTimer) timer = timers.start(timeout, () => giveUp(timedOut(call), true));
   });
 }
 

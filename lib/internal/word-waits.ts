@@ -33,8 +33,8 @@ function allWaits(): WordWaits {
 }
 
 /**
- * Calls `over` once the word at `offset` is not `expected` any more, or its sleepers were woken; at once where it
- * differs already.
+ * Calls `over`, in a later turn of the event loop, once the word at `offset` is not `expected` any more, or its
+ * sleepers were woken. Undefined where it differs already: `over` is not called then.
  */
 export function addWordWait(
   mapping: NativeMapping,
@@ -42,13 +42,10 @@ export function addWordWait(
   expected: number,
   over: () => void,
   kept = true,
-): number {
+): number | undefined {
   const waits = allWaits();
   const id = ++waits.lastId;
-  if (!native.futexAdd(mapping, offset, expected, id)) {
-    over();
-    return id;
-  }
+  if (!native.futexAdd(mapping, offset, expected, id)) return undefined;
   waits.pending.set(id, { over, kept });
   if (kept && waits.kept++ === 0) native.futexKeep(true);
   return id;

@@ -149,6 +149,10 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
     this.replaceMapping(size === 0 ? undefined : native.mapFile(this.#file, 0, size, this.#settings.label));
   }
 
+  protected override afterTruncation(): string {
+    return '; remap() shows what is left';
+  }
+
   /** Returns the name by which it can be unlinked; ENOENT if that leads elsewhere by now, or there is none. */
   protected checkLinked(syscall: string): string {
     const { label } = this.#settings;

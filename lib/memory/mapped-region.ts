@@ -27,6 +27,8 @@ export interface RangeOptions {
 }
 
 export interface RegionSettings {
+  /** What errors call it; the name of its class by default. */
+  kind?: string;
   /** How errors name the object; '' if it has no name. */
   label: string;
   readOnly: boolean;
@@ -193,6 +195,11 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
     return { size: this.#size, readOnly: this.readOnly, closed: this.#closed };
   }
 
+  /** How the error of a truncated one goes on: what can be done. */
+  protected afterTruncation(): string {
+    return '';
+  }
+
   /** Lets go of what a subclass holds beside the mapping. Called once, by `close()`. */
   protected release(): void {}
 
@@ -242,7 +249,7 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
     if (fault === 'truncated') {
       throw new IpcError(
         'ERR_INTERPROC_TRUNCATED',
-        `${this.#about()} was truncated by another process: the missing bytes read as zeros; remap() shows what is left`,
+        `${this.#about()} was truncated by another process: the missing bytes read as zeros${this.afterTruncation()}`,
       );
     }
     if (fault === 'no-space') {
@@ -255,7 +262,8 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
   }
 
   #about(): string {
-    return `The ${this.constructor.name}${this.#settings.label === '' ? '' : ` '${this.#settings.label}'`}`;
+    const { kind = this.constructor.name, label } = this.#settings;
+    return `The ${kind}${label === '' ? '' : ` '${label}'`}`;
   }
 
   #makeBuffer(): BufferOf<Shared> {

@@ -43,11 +43,13 @@ export function waitOn(
     const region = checkRegion(memory);
     checkExpected(expected);
     let mapping: NativeMapping | undefined;
-    let id: number;
+    let id = 0;
     let lateToGiveUp = false;
     const start = () => {
       mapping = checkWord(region, offset);
-      id = addWordWait(mapping, offset, expected, over);
+      const added = addWordWait(mapping, offset, expected, over);
+      if (added === undefined) over();
+      else id = added;
     };
     const orReject = (step: () => void) => {
       try {

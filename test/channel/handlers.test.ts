@@ -122,6 +122,56 @@ describe('a drain that waits', () => {
     expect(await third).toMatchObject({ code: 'ERR_INTERPROC_CLOSED' });
   });
 
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('handler');
+      },
+      { message: 'handler' },
+    ],
+    ['returns a promise', () => Promise.resolve(), { code: 'ERR_INVALID_ARG_TYPE' }],
+  ])('settles also when its handler closes and then %s', async (_, then, expected) => {
+    const { sender, receiver, channel } = filled();
+    const drained = failureOf(() =>
+      receiver.drain(() => {
+        receiver.close();
+        return then() as never;
+      }),
+    );
+    await expect.poll(() => channel.stats().timesSlept.receiver).toBeGreaterThan(0);
+    sender.sendSync('x');
+    expect(await drained).toMatchObject(expected);
+  });
+
+  it('has its outcome also when its handler aborts it: what was handled is told', async () => {
+    for (const asleep of [true, false]) {
+      const { sender, receiver, channel } = filled();
+      const controller = new AbortController();
+      if (!asleep) sender.sendManySync(['x', 'y']);
+      const drained = receiver.drain(() => controller.abort(), 9, { signal: controller.signal });
+      if (asleep) {
+        await expect.poll(() => channel.stats().timesSlept.receiver).toBeGreaterThan(0);
+        sender.sendManySync(['x', 'y']);
+      }
+      expect(await drained).toBe(2);
+      expect(receiver.received).toBe(2);
+    }
+  });
+
+  it("whose handler throws puts its message back: closed then, it is nobody's redelivery", () => {
+    const { receiver, channel } = filled('a');
+    expect(() =>
+      receiver.tryDrain(() => {
+        throw new Error('handler');
+      }),
+    ).toThrow('handler');
+    receiver.close();
+    const successor = channel.receiver();
+    expect(successor.tryReceive()?.toString()).toBe('a');
+    expect(successor.redelivered).toBe(0);
+  });
+
   it('ends, however fast the sender is: with what was there when it began', async () => {
     const { sender, receiver } = filled('a');
     let count = 0;

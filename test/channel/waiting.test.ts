@@ -1,9 +1,11 @@
 /** Waiting for the other side: timeouts, aborts, order, the event loop, and what a wait keeps alive. */
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { Channel } from 'interproc';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { failureOf } from '../support/failures.js';
+import { channelName } from '../support/names.js';
 import { clean, runPeer, startPeer } from '../support/peer.js';
 
 const code = (expected: string) => expect.objectContaining({ name: 'IpcError', code: expected });
@@ -63,7 +65,49 @@ describe('a timeout', () => {
   });
 });
 
+describe('one try', () => {
+  it('is made with a timeout of 0, however long this turn of the event loop has taken', async () => {
+    const channel = open();
+    const sender = channel.sender();
+    const receiver = channel.receiver();
+    sender.sendManySync(['a', 'b', 'c']);
+    await receiver.receive(); // from here on the turn is measured
+    const until = performance.now() + 10;
+    while (performance.now() < until);
+    expect((await receiver.receive({ timeout: 0 }))?.toString()).toBe('b');
+    expect(await receiver.drain(() => {}, 1, { timeout: 0 })).toBe(1);
+    await sender.send('d', { timeout: 0 });
+    expect(sender.sent).toBe(4);
+  });
+
+  it('is made before a timeout is told of, where the event loop was held until then', async () => {
+    const channel = open();
+    const sender = channel.sender();
+    const receiver = channel.receiver();
+    const received = receiver.receive({ timeout: 100 });
+    while (channel.stats().timesSlept.receiver === 0) await turn();
+    sender.sendSync('in time');
+    const until = performance.now() + 120;
+    while (performance.now() < until);
+    expect((await received)?.toString()).toBe('in time');
+  });
+});
+
 describe('an abort', () => {
+  it('by a signal that is none is an error, and takes nothing', async () => {
+    const channel = open();
+    const sender = channel.sender();
+    const receiver = channel.receiver();
+    for (const signal of [
+      Object.create(AbortSignal.prototype),
+      Object.create(AbortSignal.prototype, { aborted: { value: false } }),
+    ]) {
+      expect(await failureOf(() => receiver.receive({ signal }))).toMatchObject({ name: 'TypeError' });
+    }
+    sender.sendSync('stays');
+    expect(await receiver.receive()).toEqual(Buffer.from('stays'));
+  });
+
   it('rejects with AbortError and its reason, and takes nothing', async () => {
     const channel = open();
     const sender = channel.sender();
@@ -176,7 +220,96 @@ describe('calls that wait', () => {
   });
 });
 
+describe('a side that has left', () => {
+  it('wakes nobody and lets nobody sleep on: its successor is told of the next message', async () => {
+    const channel = Channel.create(channelName(), { capacity: 4096 });
+    onTestFinished(() => channel.close());
+    const sender = channel.sender();
+    const receiver = channel.receiver();
+    const slept = () => channel.stats().timesSlept.receiver;
+    const successor = startPeer(
+      `const channel = Channel.openSync(args[0]);
+       await send('here');
+       await next();
+       console.log(String(await channel.receiver().receive()));`,
+      { args: [channel.name] },
+    );
+    expect(await successor.next()).toBe('here');
+    const drained = receiver.drain(() => {
+      receiver.close();
+      const before = slept();
+      successor.process.send('go');
+      while (slept() === before); // the handler goes on until its successor is asleep,
+      const until = performance.now() + 20; // and in the kernel
+      while (performance.now() < until);
+    });
+    await expect.poll(slept).toBe(1);
+    sender.sendSync('first');
+    expect(await drained).toBe(1);
+    sender.sendSync('second');
+    expect(await successor.exited).toMatchObject({ ...clean, stdout: 'second\n' });
+  });
+
+  it('late word of a sleep that was given up ends no later one: the process ends when that is aborted', async () => {
+    const source = `
+      import { connect, createServer } from 'node:net';
+      const channel = Channel.anonymous({ capacity: 4096 });
+      const sender = channel.sender();
+      const receiver = channel.receiver();
+      const slept = () => channel.stats().timesSlept.receiver;
+      const turn = () => new Promise(setImmediate);
+      const busy = (ms) => { const until = performance.now() + ms; while (performance.now() < until); };
+      const [first, second] = [new AbortController(), new AbortController()];
+      receiver.receive({ signal: first.signal }).catch(() => {});
+      while (slept() === 0) await turn();
+      const path = '\\0interproc-test-' + process.pid;
+      const server = createServer((socket) => { server.close(); setTimeout(() => socket.end('x'), 1); }).listen(path);
+      // In this phase of the event loop the next poll comes before word of what has happened meanwhile.
+      await new Promise((resolve) => connect(path).once('data', () => {
+        sender.sendSync('one');
+        busy(20); // the waiter thread has told
+        first.abort();
+        receiver.tryReceive();
+        receiver.receive({ signal: second.signal }).catch(() => console.log('aborted'));
+        busy(1); // polling will be over at once
+        resolve();
+      }));
+      while (slept() === 1) await turn();
+      for (let turns = 0; turns < 50; turns++) await turn(); // word of the first comes, and it does not sleep anew
+      console.log(slept());
+      second.abort();`;
+    expect(await runPeer(source)).toMatchObject({ ...clean, stdout: '2\naborted\n' });
+  });
+});
+
 describe('the event loop', () => {
+  it('has its turns while a hundred thousand calls that waited are served', async () => {
+    const channel = open(1 << 22);
+    const sender = channel.sender();
+    const receiver = channel.receiver();
+    const count = 100_000;
+    const aborts = new AbortController();
+    setMaxListeners(0, aborts.signal);
+    const waits = Array.from({ length: count }, () => receiver.receive());
+    const given = Array.from({ length: count / 10 }, () =>
+      receiver.receive({ signal: aborts.signal }).catch(({ code }) => code),
+    );
+    let turns = 0;
+    let over = false;
+    const counting = () => {
+      turns++;
+      if (!over) setImmediate(counting);
+    };
+    await sender.sendMany(Array.from({ length: count }, (_, at) => `${at}`));
+    counting();
+    const received = await Promise.all(waits);
+    over = true;
+    expect(received.every((message, at) => `${message}` === `${at}`)).toBe(true);
+    expect(turns).toBeGreaterThan(2);
+    aborts.abort();
+    expect(new Set(await Promise.all(given))).toEqual(new Set(['ABORT_ERR']));
+  });
+
   it.each([
     ['for await', 'for await (const m of receiver) if (stop) break;'],
     ['receive', 'while (!stop) await receiver.receive();'],
@@ -286,6 +419,32 @@ describe('a process that waits', () => {
     sender.sendSync('a');
     sender.sendSync('b');
     expect(await peer.exited).toMatchObject({ ...clean, stdout: 'a b\n' });
+  });
+
+  it('ends also where they are unref()ed later or before, with a timeout or without', async () => {
+    const source = `
+      const receiver = Channel.anonymous({ capacity: 4096 }).receiver();
+      receiver.receive({ timeout: 1e6 }).catch(() => {});
+      receiver.receive().catch(() => {});
+      receiver.unref();
+      const channel = Channel.anonymous({ capacity: 4096 }).unref();
+      channel.receiver().receive().catch(() => {});
+      const asleep = Channel.anonymous({ capacity: 4096 });
+      const sleeper = asleep.receiver();
+      sleeper.receive({ timeout: 1e6 }).catch(() => {});
+      while (asleep.stats().timesSlept.receiver === 0) await new Promise(setImmediate);
+      sleeper.unref();
+      console.log('over');`;
+    expect(await runPeer(source)).toMatchObject({ ...clean, stdout: 'over\n' });
+  });
+
+  it('is kept alive by one that was unref()ed and ref()ed again', async () => {
+    const source = `
+      const receiver = Channel.anonymous({ capacity: 4096 }).unref().ref().receiver();
+      receiver.receive({ timeout: 30 }).catch(({ code }) => console.log(code));
+      receiver.unref();
+      receiver.ref();`;
+    expect(await runPeer(source)).toMatchObject({ ...clean, stdout: 'ETIMEDOUT\n' });
   });
 
   it('ends when it has nothing else to do and its waits are unref()ed', async () => {
