@@ -43,6 +43,7 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
       label,
       shared,
       readOnly: native.fileReadOnly(file),
+      afterTruncation: 'remap() shows what is left',
     });
     this.#file = file;
     this.#settings = settings;
@@ -147,10 +148,6 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
     this.checkOpen();
     const { size } = native.fileStat(this.#file);
     this.replaceMapping(size === 0 ? undefined : native.mapFile(this.#file, 0, size, this.#settings.label));
-  }
-
-  protected override afterTruncation(): string {
-    return '; remap() shows what is left';
   }
 
   /** Returns the name by which it can be unlinked; ENOENT if that leads elsewhere by now, or there is none. */

@@ -33,6 +33,8 @@ export interface RegionSettings {
   label: string;
   readOnly: boolean;
   shared: boolean;
+  /** What can be done with one that was truncated, for its error. */
+  afterTruncation?: string;
 }
 
 // The values of native/os/fault_guard.h, enum Fault.
@@ -195,11 +197,6 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
     return { size: this.#size, readOnly: this.readOnly, closed: this.#closed };
   }
 
-  /** How the error of a truncated one goes on: what can be done. */
-  protected afterTruncation(): string {
-    return '';
-  }
-
   /** Lets go of what a subclass holds beside the mapping. Called once, by `close()`. */
   protected release(): void {}
 
@@ -247,9 +244,11 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
     native.keepFaultGuard(); // `process.on('SIGBUS')` may have replaced it
     const { fault } = this;
     if (fault === 'truncated') {
+      const { afterTruncation } = this.#settings;
       throw new IpcError(
         'ERR_INTERPROC_TRUNCATED',
-        `${this.#about()} was truncated by another process: the missing bytes read as zeros${this.afterTruncation()}`,
+        `${this.#about()} was truncated by another process: the missing bytes read as zeros` +
+          (afterTruncation === undefined ? '' : `; ${afterTruncation}`),
       );
     }
     if (fault === 'no-space') {

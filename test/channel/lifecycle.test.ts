@@ -1,5 +1,14 @@
-import { readdirSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
-import { Channel, features, MappedFile, SharedMemory } from 'interproc';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { Channel, features, MappedFile, type Sender, SharedMemory } from 'interproc';
 import { describe, expect, it } from 'vitest';
 import { failing, failureOf, systemError } from '../support/failures.js';
 import { collectGarbage, holdings } from '../support/leaks.js';
@@ -146,11 +155,38 @@ describe('a channel with a name', () => {
     const folder = tempDir();
     const path = `${folder}/later/channel`;
     const opening = Channel.open({ path });
-    const { mkdirSync } = await import('node:fs');
     mkdirSync(`${folder}/later`);
     using channel = Channel.create({ path }, { capacity: 64 });
     using opened = await opening;
     expect([channel.created, opened.created]).toEqual([true, false]);
+  });
+
+  it('open waits on where its folder is removed and made anew', async () => {
+    const folder = `${tempDir()}/folder`;
+    mkdirSync(folder);
+    const path = `${folder}/channel`;
+    const opening = Channel.open({ path });
+    rmdirSync(folder);
+    await new Promise((resolve) => setImmediate(resolve));
+    mkdirSync(folder);
+    await new Promise((resolve) => setImmediate(resolve));
+    using channel = Channel.create({ path }, { capacity: 64 });
+    (await opening).close();
+    expect(channel.linked).toBe(true);
+  });
+
+  it('open notices that one becomes ready, of which no folder tells', async () => {
+    const [ready, path] = [tempPath('ready'), tempPath('raw')];
+    using channel = Channel.create({ path: ready }, { capacity: 64 });
+    const bytes = readFileSync(ready);
+    expect(bytes.readUInt32LE(0)).toBe(1);
+    bytes.writeUInt32LE(0, 0);
+    writeFileSync(path, bytes);
+    const opening = Channel.open({ path });
+    using memory = MappedFile.open(path);
+    new Int32Array(memory.buffer)[0] = 1;
+    (await opening).close();
+    expect(channel.capacity).toBe(64);
   });
 
   it('waiting to open ends with a timeout or an abort, and keeps nothing', async () => {
@@ -217,6 +253,9 @@ describe('a channel with a name', () => {
     };
     expect(Channel.list()).toContainEqual(strange);
     stranger.unlink();
+    const raw = channelName();
+    writeFileSync(`/dev/shm/interproc.${raw.slice(1)}`, Buffer.alloc(8192));
+    expect(Channel.list()).toContainEqual({ name: raw, capacity: null, participants: null });
     expect([channel.closed, reader.readOnly]).toEqual([false, true]);
   });
 });
@@ -350,6 +389,38 @@ describe('bad input', () => {
         });
       }
     expect(channel.stats()).toMatchObject({ sent: 0, published: 0 });
+  });
+});
+
+describe('an option whose getter closes what it is for', () => {
+  it('ends the call in that error, and nothing is sent', async () => {
+    const closed = code('ERR_INTERPROC_CLOSED');
+    const closing = <T extends object>(what: { close(): void }, name: string): T =>
+      Object.defineProperty({}, name, {
+        get() {
+          what.close();
+          return undefined;
+        },
+      }) as T;
+    const channel = Channel.create(channelName(), { capacity: 4096 });
+    const calls: ((sender: Sender) => unknown)[] = [
+      (sender) => sender.sendSync('x', closing(sender, 'timeout')),
+      (sender) => sender.send('x', closing(sender, 'timeout')),
+      (sender) => sender.claimSync(1, closing(sender, 'timeout')),
+      (sender) => sender.sendManySync(['x'], closing(sender, 'timeout')),
+      (sender) => sender.sendMany(['x'], closing(sender, 'signal')),
+      (sender) => sender.drained(closing(sender, 'signal')),
+    ];
+    for (const call of calls) {
+      const sender = channel.sender();
+      expect(await failureOf(() => call(sender))).toEqual(closed);
+    }
+    expect(channel.stats()).toMatchObject({ sent: 0, published: 0 });
+    for (const call of ['receiveSync', 'receive'] as const) {
+      const receiver = channel.receiver();
+      expect(await failureOf(() => receiver[call](closing(receiver, 'timeout')))).toEqual(closed);
+    }
+    expect(() => channel.sender(closing(channel, 'awaitPeer'))).toThrow(closed);
   });
 });
 
@@ -562,6 +633,51 @@ describe('limits', () => {
     }).toThrow(truncated);
     expect(() => channel.stats()).toThrow(truncated);
     channel.close();
+  });
+
+  it('closes also where another process has truncated it under a peer that sleeps', async () => {
+    const path = tempPath();
+    const peer = startPeer(
+      `const channel = Channel.openSync({ path: args[0] });
+       const sender = channel.sender();
+       while (sender.trySend('x'.repeat(1000)));
+       sender.send('x'.repeat(1000)).catch(() => {});
+       while (channel.stats().timesSlept.sender === 0) await new Promise(setImmediate);
+       await send('asleep');
+       await next();
+       process.exit();`,
+      { args: [path] },
+    );
+    const channel = Channel.create({ path }, { capacity: 1 << 16 });
+    const receiver = channel.receiver();
+    expect(await peer.next()).toBe('asleep');
+    expect(receiver.tryReceiveMany(3)).toHaveLength(3);
+    truncateSync(path, 4096);
+    expect(() => receiver.tryReceive()).toThrow(code('ERR_INTERPROC_TRUNCATED'));
+    // What it has finished goes back with closing, which would wake the sender.
+    receiver.close();
+    channel.close();
+    expect([receiver.closed, channel.closed]).toEqual([true, true]);
+    peer.send('go');
+    await peer.exited;
+  });
+
+  it('is called by its name in errors, and what it is not by none', () => {
+    const name = channelName();
+    const channel = Channel.create(name, { capacity: 64 });
+    channel.close();
+    const closed = (call: () => unknown) =>
+      expect(call).toThrow(expect.objectContaining({ message: `The channel '${name}' is closed` }));
+    closed(() => channel.stats());
+    closed(() => channel.sender());
+    closed(() => channel.fd);
+    const path = tempPath();
+    const truncated = Channel.create({ path }, { capacity: 64 });
+    truncateSync(path, 0);
+    expect(() => {
+      for (;;) truncated.stats();
+    }).toThrow(/^The channel '.*' was truncated by another process: the missing bytes read as zeros$/);
+    truncated.close();
   });
 });
 

@@ -43,6 +43,17 @@ describe('two copies of the package in one process', () => {
     expect(await runPeer(source, { args: [secondCopy()] })).toMatchObject(clean);
   });
 
+  it('wait for each other: what one accepted is published before the other blocks', async () => {
+    const source = `
+      const other = await import(args[0]);
+      const channel = Channel.anonymous({ capacity: 4096 });
+      const sender = channel.sender();
+      const receiver = other.Channel.fromFd(channel.fd).receiver();
+      sender.trySend('accepted');
+      assert.equal(String(receiver.receiveSync({ timeout: 10000 })), 'accepted');`;
+    expect(await runPeer(source, { args: [secondCopy()] })).toMatchObject(clean);
+  });
+
   it('hand on a fault of neither: the process dies by it, once each has put its guard back over the other', async () => {
     const source = `
       const other = await import(args[0]);
