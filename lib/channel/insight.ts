@@ -1,18 +1,11 @@
 /** What there is to see of a channel, for its operator: who has it open, and what has gone through. */
 import { type NativeParticipant, native } from '../internal/native.js';
 import type { ChannelMemory } from './channel-memory.js';
-import {
-  doneWord,
-  getCount,
-  layout,
-  receivedWord,
-  receiverSleptWord,
-  senderSleptWord,
-  tailWord,
-  timesFullWord,
-} from './layout.js';
+import { getCount, layout, ring } from './layout.js';
 import type { SideName } from './side.js';
 import { judge, type PeerState } from './wait-line.js';
+
+const { doneWord, receivedWord, receiverSleptWord, senderSleptWord, tailWord, timesFullWord } = ring;
 
 /** Who has a channel open. */
 export interface ChannelParticipant {

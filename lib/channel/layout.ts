@@ -11,31 +11,44 @@ export const layout: SegmentLayout = isLoaded
 
 const word = (offset: number): number => offset / 4;
 
-export const tailWord: number = word(layout.tail);
-export const countsWord: number = word(layout.counts);
-export const countWords: number = word(layout.countSize);
-export const countMessagesWord: number = word(layout.countMessages);
-export const countBytesWord: number = word(layout.countBytes);
-export const timesFullWord: number = word(layout.timesFull);
-export const senderSleptWord: number = word(layout.senderSlept);
-export const doneWord: number = word(layout.done);
-export const begunWord: number = word(layout.begun);
-export const receivedWord: number = word(layout.received);
-export const receiverSleptWord: number = word(layout.receiverSlept);
-export const headWord: number = word(layout.head);
+const recordHeader: number = layout.recordHeader;
 
-export const senderRoleWord: number = word(layout.senderRole);
-export const senderSleepWord: number = word(layout.senderSleep);
-export const receiverSleepWord: number = word(layout.receiverSleep);
-export const ringWord: number = word(layout.ring);
+/** The record that `size` bytes make: with its header, up to a multiple of 8. */
+function recordSize(size: number): number {
+  return (recordHeader + size + 7) & ~7;
+}
 
-export const recordHeader: number = layout.recordHeader;
-/** As an int32: the sign bit. */
-export const recordPad: number = layout.recordPad | 0;
+/**
+ * What the hot paths use. They take it apart into constants of their own module: those the engine folds, while it asks
+ * the cell of an import each time.
+ */
+export const ring = {
+  tailWord: word(layout.tail),
+  countsWord: word(layout.counts),
+  countWords: word(layout.countSize),
+  countMessagesWord: word(layout.countMessages),
+  countBytesWord: word(layout.countBytes),
+  timesFullWord: word(layout.timesFull),
+  senderSleptWord: word(layout.senderSlept),
+  doneWord: word(layout.done),
+  begunWord: word(layout.begun),
+  receivedWord: word(layout.received),
+  receiverSleptWord: word(layout.receiverSlept),
+  headWord: word(layout.head),
+  senderRoleWord: word(layout.senderRole),
+  senderSleepWord: word(layout.senderSleep),
+  receiverSleepWord: word(layout.receiverSleep),
+  ringWord: word(layout.ring),
+  recordHeader,
+  /** As an int32: the sign bit. */
+  recordPad: layout.recordPad | 0,
+  awake: layout.awake,
+  starved: layout.starved,
+  asleep: layout.asleep,
+  recordSize,
+} as const;
 
-export const awake: number = layout.awake;
-export const starved: number = layout.starved;
-export const asleep: number = layout.asleep;
+const { awake, asleep } = ring;
 
 /** All sleepers on a word (man 2 futex). */
 export const everybody = 0x7fff_ffff;
@@ -58,11 +71,6 @@ export function getCount(words: Int32Array, at: number): number {
 export function setCount(words: Int32Array, at: number, value: number): void {
   words[at] = value;
   words[at + 1] = value / words32;
-}
-
-/** The record that `size` bytes make: with its header, up to a multiple of 8. */
-export function recordSize(size: number): number {
-  return (recordHeader + size + 7) & ~7;
 }
 
 /** The longest message: one that fits in whole wherever the end of the ring happens to be. */

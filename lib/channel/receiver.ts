@@ -265,19 +265,21 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     if (this.#inHandler || !this.#turnOver()) return 0;
     const ring = this.#ring;
     const message = this.#message;
+    const most = Math.min(limit, mostMessages) | 0;
     let handled = 0;
     this.#inHandler = true;
     try {
       do {
         message.show(ring.offset, ring.length);
-        message.redelivered = ring.begin();
+        const again = ring.begin();
+        if (message.redelivered !== again) message.redelivered = again;
         const returned: unknown = handler(message);
         if (returned !== undefined) checkNotAsync(returned);
         handled++;
         // The handler may have closed it, which has finished the message.
         if (this.closed) return handled;
         ring.finish();
-      } while (handled < limit && ring.look(false));
+      } while (handled < most && ring.look(false));
     } catch (error) {
       ring.putBack(); // unread; messages before it are finished
       throw error;
@@ -302,6 +304,9 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     return waits;
   }
 }
+
+/** No ring has so many: as an int32 it costs less to compare with. */
+const mostMessages = 0x7fff_ffff;
 
 function checkLimit(handler: unknown, limit: unknown): number {
   checkHandler(handler);

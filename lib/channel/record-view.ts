@@ -20,11 +20,12 @@ export abstract class RecordView {
   }
 
   /** @internal Shows the `length` bytes at `offset`. */
-  show(this: Writable<RecordView>, offset: number, length: number): void {
+  show<T extends RecordView>(this: Writable<T>, offset: number, length: number): T {
     this.byteOffset = offset;
     this.int32Offset = offset >> 2;
     this.float64Offset = offset >> 3;
     this.length = length;
+    return this as T;
   }
 }
 

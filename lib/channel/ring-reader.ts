@@ -11,14 +11,13 @@
 import { failpoint } from '../internal/failpoint.js';
 import { native } from '../internal/native.js';
 import type { ChannelMemory } from './channel-memory.js';
-import {
+import { everybody, layout, messageMax, ring, setCount, wakeWord } from './layout.js';
+
+const {
   awake,
   begunWord,
   doneWord,
-  everybody,
   headWord,
-  layout,
-  messageMax,
   receivedWord,
   receiverSleepWord,
   recordHeader,
@@ -27,11 +26,9 @@ import {
   ringWord,
   senderRoleWord,
   senderSleepWord,
-  setCount,
   starved,
   tailWord,
-  wakeWord,
-} from './layout.js';
+} = ring;
 
 /** An empty ring is looked at this often before its mapping is. */
 const looksPerCheck = 64;
@@ -44,28 +41,35 @@ export interface ReaderStart {
   received: number;
 }
 
+/** Positions and sequence numbers are int32 and wrap. */
 export class RingReader {
   readonly #memory: ChannelMemory;
   readonly #words: Int32Array;
-  readonly #capacity: number;
-  readonly #messageMax: number;
-  readonly #eighth: number;
+  // 0 at first, as all numbers here: a field that was undefined once costs a check whenever it is read.
+  readonly #mask: number = 0;
+  readonly #messageMax: number = 0;
+  readonly #eighth: number = 0;
   readonly #corrupt: (what: string) => Error;
-  #begunBefore: number;
-  /** All before it is finished: what the shared word says. Positions are int32 and wrap. */
-  #done: number;
+  /** Up to here a predecessor had messages in hand. */
+  readonly #begunBefore: number = 0;
+  /** Whether that lies ahead. */
+  #again = false;
+  /** All before it is finished: what the shared word says. */
+  #done: number = 0;
   /** Behind what is in hand; the same as #done when nothing is. */
-  #next: number;
-  /** The furthest that was ever given out: what the shared word says. */
-  #begun: number;
+  #next: number = 0;
   /** What the shared tail said when it was last looked at. */
-  #tail: number;
+  #tail: number = 0;
   /** What the shared head says. */
-  #head: number;
-  #received: number;
-  /** How many messages are in hand. */
-  #inHand = 0;
+  #head: number = 0;
+  /** Sequence numbers of the messages at #next, at #done and at #head. */
+  #nextNumber: number = 0;
+  #doneNumber: number = 0;
+  #headNumber: number = 0;
+  /** How many messages end before #head. */
+  #received: number = 0;
   #looks = 0;
+  /** Behind the message that `look` has found. */
   #end = 0;
   /** Where in the ring the message begins that `look` has found. */
   offset = 0;
@@ -76,7 +80,7 @@ export class RingReader {
   constructor(memory: ChannelMemory, start: ReaderStart, corrupt: (what: string) => Error) {
     this.#memory = memory;
     this.#words = memory.words;
-    this.#capacity = memory.capacity;
+    this.#mask = memory.capacity - 1;
     this.#messageMax = messageMax(memory.capacity);
     this.#eighth = memory.capacity >> 3;
     this.#corrupt = corrupt;
@@ -84,14 +88,17 @@ export class RingReader {
     this.#done = start.done | 0;
     this.#next = this.#done;
     this.#tail = this.#done;
-    this.#begun = start.begun | 0;
-    this.#begunBefore = this.#begun;
+    this.#begunBefore = start.begun | 0;
+    this.#again = this.#begunBefore !== this.#done;
+    this.#nextNumber = start.received | 0;
+    this.#doneNumber = this.#nextNumber;
+    this.#headNumber = this.#nextNumber;
     this.#received = start.received;
   }
 
   /** Finished, predecessors' included. */
   get received(): number {
-    return this.#received;
+    return this.#received + ((this.#doneNumber - this.#headNumber) | 0);
   }
 
   /** Whether more was published than was given out. */
@@ -112,29 +119,22 @@ export class RingReader {
    * seen before is given out.
    */
   look(anew: boolean): boolean {
-    let position = this.#next;
-    // Pairs with the store in RingWriter.publish.
-    if (position === this.#tail && anew) this.#tail = Atomics.load(this.#words, tailWord);
-    let available = (this.#tail - position) >>> 0;
-    if (available === 0) return false;
-    const capacity = this.#capacity;
-    if (available > capacity || (available & 7) !== 0) throw this.#corrupt('its tail is out of range');
-    let offset = position & (capacity - 1);
+    const position = this.#next;
+    if (position === this.#tail && !(anew && this.#lookAtTail())) return false;
+    const words = this.#words;
+    const offset = position & this.#mask;
+    const at = ringWord + (offset >> 2);
     // Read once, and then used: a hostile peer may change it meanwhile.
-    let length = this.#words[ringWord + (offset >> 2)] as number;
-    if (length < 0) {
-      const pad = length ^ recordPad;
-      if (pad !== capacity - offset || pad >= available) throw this.#corrupt('its padding is out of range');
-      position = (position + pad) | 0;
-      available -= pad;
-      offset = 0;
-      length = this.#words[ringWord] as number;
-    }
-    if (length < 0 || length > this.#messageMax) throw this.#corrupt('a length is out of range');
+    const length = words[at] as number;
+    if (length < 0) return this.#pastPad(length ^ recordPad);
     const record = recordSize(length);
-    if (record > available || record > capacity - offset) throw this.#corrupt('a record is cut off');
-    if (this.#words[ringWord + (offset >> 2) + 1] !== ((this.#received + this.#inHand) | 0)) {
-      throw this.#corrupt('a record is out of sequence');
+    if (
+      length > this.#messageMax ||
+      record > ((this.#tail - position) | 0) ||
+      offset + record > this.#mask + 1 ||
+      words[at + 1] !== this.#nextNumber
+    ) {
+      throw this.#corrupt(this.#whatIsWrong(length));
     }
     this.offset = offset + recordHeader;
     this.length = length;
@@ -142,42 +142,78 @@ export class RingReader {
     return true;
   }
 
+  /** Whether more was published than was seen before. */
+  #lookAtTail(): boolean {
+    // Pairs with the store in RingWriter.publish.
+    const tail = Atomics.load(this.#words, tailWord);
+    const available = (tail - this.#next) | 0;
+    if (available < 0 || available > this.#mask + 1 || (available & 7) !== 0)
+      throw this.#corrupt('its tail is out of range');
+    this.#tail = tail;
+    return available !== 0;
+  }
+
+  /** The end of the ring was too short for the record: it begins at the start. */
+  #pastPad(pad: number): boolean {
+    const toEnd = this.#mask + 1 - (this.#next & this.#mask);
+    if (pad !== toEnd || pad >= ((this.#tail - this.#next) | 0)) {
+      throw this.#corrupt('its padding is out of range');
+    }
+    const unpadded = this.#next;
+    this.#next = (unpadded + pad) | 0;
+    try {
+      return this.look(false); // of padding there it would find that it is too long
+    } finally {
+      this.#next = unpadded;
+    }
+  }
+
+  #whatIsWrong(length: number): string {
+    if (length > this.#messageMax) return 'a length is out of range';
+    const toEnd = this.#mask + 1 - (this.#next & this.#mask);
+    if (recordSize(length) > Math.min(toEnd, (this.#tail - this.#next) | 0)) return 'a record is cut off';
+    return 'a record is out of sequence';
+  }
+
   /** Takes the message that `look` has found in hand; true if a dead receiver had it. */
   begin(): boolean {
-    const again = ((this.#begunBefore - this.#next) | 0) > 0;
-    if (!again) this.#begunBefore = this.#next; // carried along: 2 GiB behind, it would lie before it again
-    this.#next = this.#end;
-    this.#inHand++;
-    if (((this.#end - this.#begun) | 0) > 0) {
-      this.#begun = this.#end;
-      this.#words[begunWord] = this.#end;
-    }
+    const end = this.#end;
+    const again = this.#again && this.#hadBefore();
+    this.#next = end;
+    this.#nextNumber = (this.#nextNumber + 1) | 0;
+    if (!again) this.#words[begunWord] = end;
     failpoint('receive.begun');
     return again;
   }
 
+  /** Whether a predecessor had the next one in hand: the shared word says so already. */
+  #hadBefore(): boolean {
+    this.#again = ((this.#begunBefore - this.#next) | 0) > 0;
+    return this.#again;
+  }
+
   /** What is in hand is finished. */
   finish(): void {
-    if (this.#next === this.#done) return;
+    const next = this.#next;
+    if (next === this.#done) return;
     failpoint('receive.handled');
-    this.#done = this.#next;
-    this.#received += this.#inHand;
-    this.#inHand = 0;
-    this.#words[doneWord] = this.#done;
+    this.#done = next;
+    this.#doneNumber = this.#nextNumber;
+    this.#words[doneWord] = next;
     failpoint('receive.done');
-    if ((this.#done - this.#head) >>> 0 >= this.#eighth) this.handBack();
+    if (((next - this.#head) | 0) >= this.#eighth) this.handBack();
   }
 
   /** What is in hand is unread again. */
   putBack(): void {
     this.#next = this.#done;
-    this.#inHand = 0;
+    this.#nextNumber = this.#doneNumber;
   }
 
   /** Finishes what is in hand, for good: what was put back was in no dead receiver's hand. */
   end(): void {
     this.finish();
-    this.#words[begunWord] = this.#done;
+    if (!this.#again || !this.#hadBefore()) this.#words[begunWord] = this.#done;
     this.handBack();
   }
 
@@ -186,6 +222,8 @@ export class RingReader {
     const done = this.#done;
     if (done === this.#head) return;
     const words = this.#words;
+    this.#received = this.received;
+    this.#headNumber = this.#doneNumber;
     setCount(words, receivedWord, this.#received);
     failpoint('release.counted');
     // All loads of those records come before it: pairs with the load in RingWriter.#lookForRoom.
@@ -200,7 +238,8 @@ export class RingReader {
 
   /** There is something to read: the sender need not hurry. */
   feed(): void {
-    if (this.#words[receiverSleepWord] !== awake) Atomics.store(this.#words, receiverSleepWord, awake);
+    // A plain store: while it is on its way the sender merely hurries.
+    if (this.#words[receiverSleepWord] !== awake) this.#words[receiverSleepWord] = awake;
   }
 
   /** Nothing to read: all space goes back, and the sender is asked to publish at once. */

@@ -11,26 +11,23 @@
 import { failpoint } from '../internal/failpoint.js';
 import { native } from '../internal/native.js';
 import type { ChannelMemory } from './channel-memory.js';
-import {
+import { everybody, getCount, layout, ring, setCount, wakeWord } from './layout.js';
+
+const {
   awake,
   countBytesWord,
   countMessagesWord,
   countsWord,
   countWords,
-  everybody,
-  getCount,
   headWord,
-  layout,
   receiverSleepWord,
   recordHeader,
   recordPad,
   recordSize,
   ringWord,
-  setCount,
   tailWord,
   timesFullWord,
-  wakeWord,
-} from './layout.js';
+} = ring;
 
 const batchMessages = layout.batchMessages;
 const batchBytes = layout.batchBytes;
@@ -44,25 +41,40 @@ export interface WriterStart {
   bytes: number;
 }
 
+/**
+ * Positions are int32 and wrap. Of the lap through the ring that goes on, `#lap` is the position of the ring's start:
+ *
+ *     0              #tail - #lap         #at      #at + #run            capacity
+ *     ├────────────────────┼─ pad, if any ──┼───── free ────┼─ in use, or ─┤
+ *                                                               not asked for
+ */
 export class RingWriter {
   readonly #memory: ChannelMemory;
   readonly #words: Int32Array;
-  readonly #capacity: number;
+  // 0 at first, as all numbers here: a field that was undefined once costs a check whenever it is read.
+  readonly #capacity: number = 0;
   readonly #corrupt: (what: string) => Error;
   readonly #hasPending: () => void;
-  /** Where the next record goes; positions are int32 and wrap. */
-  #tail: number;
+  /** Behind the last record that was accepted. */
+  #tail: number = 0;
   /** What the shared tail says. */
-  #published: number;
+  #published: number = 0;
   /** What the shared head said when it was last looked at. */
-  #head: number;
-  #turn: number;
-  #messages: number;
-  #bytes: number;
+  #head: number = 0;
+  #lap = 0;
+  /** Where the next record goes, in bytes from the start of the ring. */
+  #at = 0;
+  /** Bytes from there on, in one piece, that are known to be free. */
+  #run = 0;
+  #turn: number = 0;
+  /** Of the next message. */
+  #sequence: number = 0;
+  /** Published. */
+  #messages: number = 0;
+  #bytes: number = 0;
   /** Accepted since the last publication. */
   #pending = 0;
-  /** Where the record begins that was reserved. */
-  #claim = 0;
+  #pendingBytes = 0;
 
   /**
    * @param corrupt Makes the error of a segment that says what it can't.
@@ -82,19 +94,22 @@ export class RingWriter {
     this.#tail = start.tail | 0;
     this.#published = this.#tail;
     this.#head = start.head | 0;
+    this.#at = this.#tail & (this.#capacity - 1);
+    this.#lap = (this.#tail - this.#at) | 0;
     this.#turn = start.turn;
+    this.#sequence = start.messages | 0;
     this.#messages = start.messages;
     this.#bytes = start.bytes;
   }
 
   /** Accepted, predecessors' included. */
   get messages(): number {
-    return this.#messages;
+    return this.#messages + this.#pending;
   }
 
-  /** Where in the ring the bytes of the reserved record begin. */
+  /** Where in the ring the bytes of the next record begin. */
   get offset(): number {
-    return (this.#claim & (this.#capacity - 1)) + recordHeader;
+    return this.#at + recordHeader;
   }
 
   /** Whether the receiver has finished all, as its head says. */
@@ -108,49 +123,60 @@ export class RingWriter {
   }
 
   /**
-   * Finds room for a message of `size` bytes in one piece, padding the end of the ring where it does not fit there; false
-   * when there is none. REQUIRES that it is no longer than a message may be.
+   * Finds room for a message of `size` bytes in one piece; false when there is none. REQUIRES that it is no longer than a
+   * message may be.
    */
   reserve(size: number): boolean {
-    const capacity = this.#capacity;
-    const record = recordSize(size);
-    const offset = this.#tail & (capacity - 1);
-    const toEnd = capacity - offset;
-    const pad = toEnd < record ? toEnd : 0;
-    const needed = pad + record;
-    if (capacity - ((this.#tail - this.#head) >>> 0) < needed && !this.#lookForRoom(needed)) return false;
-    if (pad !== 0) this.#words[ringWord + (offset >> 2)] = recordPad | pad;
-    failpoint('claim.padded');
-    this.#claim = (this.#tail + pad) | 0;
-    return true;
+    return recordSize(size) <= this.#run || this.#makeRoom(recordSize(size));
   }
 
-  #lookForRoom(needed: number): boolean {
-    // Pairs with the store in RingReader.handBack: those bytes were read before.
-    const head = Atomics.load(this.#words, headWord);
-    const used = (this.#tail - head) >>> 0;
-    if (used > this.#capacity) throw this.#corrupt('its head is out of range');
-    this.#head = head;
-    if (this.#capacity - used >= needed) return true;
-    setCount(this.#words, timesFullWord, getCount(this.#words, timesFullWord) + 1);
-    this.publish(); // a receiver can only make room of what it sees
-    return false;
+  /** Asks the receiver's head, and pads the end of the ring where the record does not fit there. */
+  #makeRoom(record: number): boolean {
+    const capacity = this.#capacity;
+    let toEnd = capacity - this.#at;
+    const pad = toEnd < record ? toEnd : 0;
+    const start = (this.#lap + this.#at) | 0;
+    if (capacity - ((start - this.#head) | 0) < pad + record) {
+      // Pairs with the store in RingReader.handBack: those bytes were read before.
+      const head = Atomics.load(this.#words, headWord);
+      const used = (this.#tail - head) | 0;
+      if (used < 0 || used > capacity) throw this.#corrupt('its head is out of range');
+      this.#head = head;
+      if (capacity - ((start - head) | 0) < pad + record) {
+        setCount(this.#words, timesFullWord, getCount(this.#words, timesFullWord) + 1);
+        this.publish(); // a receiver can only make room of what it sees
+        return false;
+      }
+    }
+    if (toEnd < record) {
+      // It counts once a record behind it is accepted: the tail never ends with padding.
+      if (pad !== 0) this.#words[ringWord + (this.#at >> 2)] = recordPad | pad;
+      this.#lap = (start + pad) | 0;
+      this.#at = 0;
+      toEnd = capacity;
+    }
+    failpoint('claim.padded');
+    this.#run = Math.min(toEnd, capacity - ((this.#lap + this.#at - this.#head) | 0));
+    return true;
   }
 
   /** Makes a message of the first `size` bytes of what was reserved, and publishes when it is time. */
   accept(size: number): void {
     const words = this.#words;
-    const at = ringWord + ((this.#claim & (this.#capacity - 1)) >> 2);
+    const at = ringWord + (this.#at >> 2);
+    const record = recordSize(size);
     failpoint('commit.written');
     words[at] = size;
-    words[at + 1] = this.#messages;
-    this.#tail = (this.#claim + recordSize(size)) | 0;
-    this.#messages++;
-    this.#bytes += size;
+    words[at + 1] = this.#sequence;
+    this.#sequence = (this.#sequence + 1) | 0;
+    this.#at += record;
+    this.#run -= record;
+    this.#tail = (this.#lap + this.#at) | 0;
+    this.#pendingBytes += size;
     failpoint('commit.accepted');
     if (
       ++this.#pending >= batchMessages ||
-      (this.#tail - this.#published) >>> 0 >= batchBytes ||
+      ((this.#tail - this.#published) | 0) >= batchBytes ||
       // A plain load: whether it is stale by a message or two decides nothing but when.
       words[receiverSleepWord] !== awake
     ) {
@@ -166,6 +192,10 @@ export class RingWriter {
     if (tail === this.#published) return;
     const words = this.#words;
     failpoint('publish.begin');
+    this.#messages += this.#pending;
+    this.#bytes += this.#pendingBytes;
+    this.#pending = 0;
+    this.#pendingBytes = 0;
     this.#turn ^= 1;
     const count = countsWord + this.#turn * countWords;
     words[count] = tail;
@@ -176,7 +206,6 @@ export class RingWriter {
     Atomics.store(words, tailWord, tail);
     failpoint('publish.stored');
     this.#published = tail;
-    this.#pending = 0;
     // After the store, a full fence: a receiver that is about to sleep sees the tail, or is seen here.
     if (wakeWord(words, receiverSleepWord)) {
       native.futexWake(this.#memory.mapping, layout.receiverSleep, everybody);

@@ -27,6 +27,9 @@ const batchMessages = layout.batchMessages;
 /** Up to here a loop is faster than the call of TypedArray.prototype.set. */
 const loopBytes = 32;
 
+const unclaimed = -1;
+const over = -2;
+
 type SenderStart = [tail: number, head: number, turn: number, messages: number, bytes: number];
 
 export class Sender extends Side implements SlotOwner {
@@ -35,10 +38,10 @@ export class Sender extends Side implements SlotOwner {
   readonly #bytes: Uint8Array;
   readonly #text: Buffer;
   readonly #slot: Slot;
-  readonly #messageMax: number;
+  readonly #messageMax: number = 0;
   readonly #predecessorPublished: number;
-  /** Bytes of the open claim; -1 while none is open. */
-  #claimed = -1;
+  /** Bytes of the open claim, or why there is none. */
+  #claimed: number = unclaimed;
   #publishesLater = false;
   readonly #publishNow = (): void => {
     if (this.closed) return;
@@ -92,7 +95,7 @@ export class Sender extends Side implements SlotOwner {
    *   `ERR_INTERPROC_BUSY` while a claim is open; `ERR_INTERPROC_CORRUPT`; `ERR_INVALID_ARG_TYPE`.
    */
   trySend(data: MessageData): boolean {
-    this.#checkFree();
+    if (this.#claimed !== unclaimed) this.#checkFree();
     return this.line.idle && this.#accept(data);
   }
 
@@ -188,9 +191,17 @@ export class Sender extends Side implements SlotOwner {
    * @throws As `trySend`; `ERR_INTERPROC_BUSY` while the last claim is open.
    */
   tryClaim(size: number): Slot | null {
+    // Each of them once, and small enough to be inlined where it is called: this is the hottest path there is.
+    if (this.#claimed !== unclaimed || size >>> 0 !== size || size > this.#messageMax) this.#refuse(size);
+    if (!this.line.idle || !this.#ring.reserve(size)) return null;
+    this.#claimed = size;
+    return this.#slot.show(this.#ring.offset, size);
+  }
+
+  /** Throws what is wrong with a claim of `size`. */
+  #refuse(size: number): void {
     this.#checkFree();
     this.#checkSize(size);
-    return this.line.idle && this.#take(size) ? this.#slot : null;
   }
 
   /** As `tryClaim`, waiting for room, and until an open claim is committed or aborted. Rejects as `send`. */
@@ -249,9 +260,9 @@ export class Sender extends Side implements SlotOwner {
 
   /** @internal */
   [commitSlot](length: number | undefined): void {
-    const claimed = this.#checkClaim();
-    const size = length === undefined ? claimed : checkInteger(length, 'length', 0, claimed);
-    this.#claimed = -1;
+    let size = this.#claimed;
+    if (size < 0 || length !== undefined) size = this.#checkCommit(length);
+    this.#claimed = unclaimed;
     this.#ring.accept(size);
     if (!this.line.idle) this.line.serve();
   }
@@ -259,7 +270,7 @@ export class Sender extends Side implements SlotOwner {
   /** @internal */
   [abortSlot](): void {
     this.#checkClaim();
-    this.#claimed = -1;
+    this.#claimed = unclaimed;
     this.line.serve();
   }
 
@@ -273,9 +284,14 @@ export class Sender extends Side implements SlotOwner {
     if (this.closed) return;
     this.#publishNow();
     failpoint('close.published');
-    this.#claimed = -1;
+    this.#claimed = over;
     beforeBlocking.delete(this.#publishNow);
     this.leave(processEnds);
+  }
+
+  #checkCommit(length: number | undefined): number {
+    const claimed = this.#checkClaim();
+    return length === undefined ? claimed : checkInteger(length, 'length', 0, claimed);
   }
 
   /** How many bytes are claimed. */

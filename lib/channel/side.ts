@@ -12,9 +12,11 @@ import {
   waitSync,
 } from '../internal/waiting.js';
 import type { ChannelMemory } from './channel-memory.js';
-import { layout, receiverSleptWord, senderSleptWord } from './layout.js';
+import { layout, ring } from './layout.js';
 import { Request } from './request-line.js';
 import { type PeerState, WaitLine } from './wait-line.js';
+
+const { receiverSleptWord, senderSleptWord } = ring;
 
 export interface SideOptions {
   /**

@@ -19,9 +19,11 @@ import { type NativeParticipant, native } from '../internal/native.js';
 import { turnIsLong, WaitTimers } from '../internal/waiting.js';
 import { addWordWait, cancelWordWait, keepWordWait } from '../internal/word-waits.js';
 import type { ChannelMemory } from './channel-memory.js';
-import { asleep, awake, getCount, layout, setCount } from './layout.js';
+import { getCount, layout, ring, setCount } from './layout.js';
 import { PeerWatch } from './peer-watch.js';
 import { type Request, RequestLine } from './request-line.js';
+
+const { asleep, awake } = ring;
 
 /** How the peer fares. `closed`: it left by `close()`; `died`: it ended otherwise. */
 export type PeerState = 'none' | 'alive' | 'closed' | 'died';

@@ -393,6 +393,7 @@ describe('whoever waits for the first peer', () => {
       const channel = Channel.create(name, { capacity });
       const receiving = channel.receiver().receive();
       receiving.catch(() => {});
+      await expect.poll(() => channel.stats().timesSlept.receiver).toBe(1); // awake, it would see the dead one
       await startVictim('attach.taken', 1, languages[language], 'send', name, 'send', 1).died;
       await runActor(languages[language], 'send', name, 'send', 1);
       expect(numberOf((await receiving) as Buffer)).toBe(0);
