@@ -8,8 +8,15 @@
 import type { Buffer } from 'node:buffer';
 import { checkInteger } from '../internal/arguments.js';
 import { native } from '../internal/native.js';
-import { type SyncWaitOptions, turnIsLong, type WaitOptions } from '../internal/waiting.js';
-import { copyOut, Message } from './message.js';
+import {
+  clockCalls,
+  keepPromises,
+  type SyncWaitOptions,
+  turnIsLong,
+  type WaitOptions,
+} from '../internal/waiting.js';
+import { Copies } from './copies.js';
+import { Message } from './message.js';
 import { RingReader } from './ring-reader.js';
 import { type Attempt, checkHandler, Side, type SideSetup, sideNumber, waits } from './side.js';
 import type { PeerState } from './wait-line.js';
@@ -24,7 +31,7 @@ type ReceiverStart = [head: number, done: number, begun: number, received: numbe
 
 export class Receiver extends Side implements AsyncIterable<Buffer> {
   readonly #ring: RingReader;
-  readonly #bytes: Uint8Array;
+  readonly #copies: Copies;
   readonly #message: Message;
   /** Of the last call's messages, the first so many were in a dead receiver's hand. */
   #redelivered = 0;
@@ -40,8 +47,8 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     this.#ring = new RingReader(setup.memory, { head, done, begun, received }, (what) =>
       this.corruptError(what),
     );
-    this.#bytes = setup.memory.bytes;
-    this.#message = new Message(this.#bytes);
+    this.#copies = new Copies(this.#ring, setup.memory.bytes);
+    this.#message = new Message(setup.memory.bytes);
   }
 
   /** How many messages are finished, predecessors' included. */
@@ -78,7 +85,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
    *   `ETIMEDOUT`; `AbortError`; and as `tryReceive`.
    */
   receive(options?: WaitOptions): Promise<Buffer | undefined> {
-    if (options === undefined && this.line.idle && !this.#inHandler && !turnIsLong()) {
+    if (options === undefined && this.#servesAtOnce()) {
       try {
         this.checkOpen();
         const message = this.#takeOne();
@@ -140,7 +147,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   ): Promise<number | undefined> {
     this.checkOpen();
     const most = checkLimit(handler, limit);
-    if (options === undefined && this.line.idle && !this.#inHandler && !turnIsLong()) {
+    if (options === undefined && this.line.idle && !this.#inHandler && !turnIsLong(clockCalls)) {
       const count = this.#drain(handler, most);
       if (count > 0) return count;
     }
@@ -168,17 +175,29 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
       over = true;
       return { done: true, value: undefined };
     };
+    const slowly = async (): Promise<IteratorResult<Buffer, undefined>> => {
+      if (over || this.closed) return end();
+      try {
+        const value = await this.receive();
+        return value === undefined ? end() : { done: false, value };
+      } catch (error) {
+        if (this.closed) return end();
+        over = true;
+        throw error;
+      }
+    };
     return {
-      next: async (): Promise<IteratorResult<Buffer, undefined>> => {
-        if (over || this.closed) return end();
-        try {
-          const value = await this.receive();
-          return value === undefined ? end() : { done: false, value };
-        } catch (error) {
-          if (this.closed) return end();
-          over = true;
-          throw error;
+      next: () => {
+        if (!over && !this.closed && this.#servesAtOnce()) {
+          try {
+            const value = this.#takeOne();
+            if (value !== undefined) return Promise.resolve({ done: false, value });
+          } catch (error) {
+            over = true;
+            return Promise.reject(error);
+          }
         }
+        return slowly();
       },
       return: async () => end(),
       [Symbol.asyncIterator]() {
@@ -217,25 +236,27 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     if (this.#inHandler) throw this.busyError('it is inside a drain handler');
   }
 
+  /** Whether a call that would wait may take what is there: nobody is before it, and the event loop has had its turns. */
+  #servesAtOnce(): boolean {
+    return this.line.idle && !this.#inHandler && !turnIsLong();
+  }
+
   /** Finishes what was in hand, and looks for more. */
   #turnOver(): boolean {
     const ring = this.#ring;
     ring.finish();
     if (!ring.look(true)) {
       ring.starve();
+      keepPromises(); // who polls must not wait for what this thread keeps back
       return false;
     }
     ring.feed();
     return true;
   }
 
-  #copy(): Buffer {
-    return copyOut(this.#bytes, this.#ring.offset, this.#ring.length);
-  }
-
   #takeOne(): Buffer | undefined {
     if (this.#inHandler || !this.#turnOver()) return undefined;
-    const copy = this.#copy();
+    const copy = this.#copies.next();
     this.#redelivered = this.#ring.begin() ? 1 : 0;
     return copy;
   }
@@ -245,7 +266,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     this.#redelivered = 0;
     const taken: Buffer[] = [];
     do {
-      taken.push(this.#copy());
+      taken.push(this.#copies.next());
       if (this.#ring.begin()) this.#redelivered++;
     } while (taken.length < max && this.#hasAnother());
     return taken;
@@ -263,6 +284,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   /** Bounded by what was published when it began: however fast the sender is, this ends. */
   #drain(handler: DrainHandler, limit: number): number {
     if (this.#inHandler || !this.#turnOver()) return 0;
+    this.#copies.forget();
     const ring = this.#ring;
     const message = this.#message;
     const most = Math.min(limit, mostMessages) | 0;
@@ -299,6 +321,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   /** What an attempt gives that found nothing: it waits, or this is the end. Throws when the sender is dead. */
   #nothing(peer: PeerState | undefined): typeof waits | undefined {
     if (this.#inHandler) return waits;
+    if (peer !== undefined) this.#ring.starveNow();
     if (this.#ring.ended) return undefined;
     if (peer === 'died' && !this.awaitPeer) throw this.peerGone(peer);
     return waits;

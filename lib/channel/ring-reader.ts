@@ -32,6 +32,10 @@ const {
 
 /** An empty ring is looked at this often before its mapping is. */
 const looksPerCheck = 64;
+/** After a run of so many messages the next ones are on their way: */
+const longRun = 16;
+/** the ring is looked at so often before the sender is asked to hurry. */
+const graceLooks = 64;
 
 export interface ReaderStart {
   head: number;
@@ -68,6 +72,9 @@ export class RingReader {
   #headNumber: number = 0;
   /** How many messages end before #head. */
   #received: number = 0;
+  /** The number of the next message when last all was empty for long; and looks in vain since. */
+  #emptyNumber = 0;
+  #emptyLooks = 0;
   #looks = 0;
   /** Behind the message that `look` has found. */
   #end = 0;
@@ -93,6 +100,7 @@ export class RingReader {
     this.#nextNumber = start.received | 0;
     this.#doneNumber = this.#nextNumber;
     this.#headNumber = this.#nextNumber;
+    this.#emptyNumber = this.#nextNumber;
     this.#received = start.received;
   }
 
@@ -112,6 +120,16 @@ export class RingReader {
     if (Atomics.load(this.#words, senderRoleWord) >>> 0 !== layout.roleClosed) return false;
     // It published before it closed: pairs with the compare-and-swap in interproc_leave_role.
     return !this.hasMore;
+  }
+
+  /** The position of the bytes of the message that `look` has found. */
+  get position(): number {
+    return (this.#end - recordSize(this.length) + recordHeader) | 0;
+  }
+
+  /** How many bytes are published in one piece from the bytes of that message on. */
+  get run(): number {
+    return Math.min((this.#tail - this.position) | 0, this.#mask + 1 - this.offset);
   }
 
   /**
@@ -242,8 +260,20 @@ export class RingReader {
     if (this.#words[receiverSleepWord] !== awake) this.#words[receiverSleepWord] = awake;
   }
 
-  /** Nothing to read: all space goes back, and the sender is asked to publish at once. */
+  /**
+   * Nothing to read. The sender is asked to publish at once, which costs both sides more than a batch does: so not while
+   * it is likely to be at one.
+   */
   starve(): void {
+    const run = (this.#nextNumber - this.#emptyNumber) | 0;
+    if (run >= longRun && ++this.#emptyLooks < graceLooks) return;
+    this.starveNow();
+  }
+
+  /** All space goes back, and the sender is asked to publish at once: for who is about to sleep. */
+  starveNow(): void {
+    this.#emptyNumber = this.#nextNumber;
+    this.#emptyLooks = 0;
     this.handBack();
     // One that is about to sleep (ASLEEP) is hungry enough.
     if (this.#words[receiverSleepWord] === awake) Atomics.store(this.#words, receiverSleepWord, starved);

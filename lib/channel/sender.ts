@@ -25,7 +25,7 @@ export type MessageData = ArrayBufferView | ArrayBufferLike | string;
 
 const batchMessages = layout.batchMessages;
 /** Up to here a loop is faster than the call of TypedArray.prototype.set. */
-const loopBytes = 32;
+const loopBytes = 8;
 
 const unclaimed = -1;
 const over = -2;

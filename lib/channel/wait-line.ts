@@ -46,13 +46,30 @@ export interface SideOfRing {
   readonly sleptWord: number;
 }
 
-// Polling costs a turn of the event loop each time: worth it while the peer is at work.
+// Each poll of an async wait costs a turn of the event loop.
 const pollMs = 0.05;
-// After this many polls in vain only each 32nd wait polls.
-const patience = 8;
-const polledAnyway = 32;
-const spins = 300;
+// About 20 us: a sleep and a wake-up cost more, unless both sides share one processor.
+const spins = 4000;
 const nsPerMs = 1e6;
+
+/**
+ * Whether to look for the peer's doing awake before sleeping: worth it while that is mostly to good purpose. Where both
+ * share one processor it never is.
+ */
+class Patience {
+  static readonly #most = 8;
+  static readonly #triedAnyway = 32;
+  #left = Patience.#most;
+  #waits = 0;
+
+  get worthwhile(): boolean {
+    return this.#left > 0 || ++this.#waits % Patience.#triedAnyway === 0;
+  }
+
+  tell(found: boolean): void {
+    this.#left = found ? Patience.#most : Math.max(0, this.#left - 1);
+  }
+}
 
 export class WaitLine {
   /** Those of the timeouts. */
@@ -69,8 +86,8 @@ export class WaitLine {
   #cutShort = false;
   #poll: NodeJS.Immediate | undefined;
   #pollUntil = 0;
-  #luck = patience;
-  #waits = 0;
+  readonly #polling = new Patience();
+  readonly #spinning = new Patience();
   /** The pending wait on the word. */
   #sleep: number | undefined;
 
@@ -141,7 +158,10 @@ export class WaitLine {
   ): T | undefined {
     let result = attempt();
     if (result !== undefined || sliceMs === 0) return result;
-    for (let spin = 0; spin < spins; spin++) if (changed()) break;
+    if (this.#spin(changed)) {
+      result = attempt();
+      if (result !== undefined) return result;
+    }
     this.#side.memory.checkThere();
     const role = Atomics.load(this.#words, this.#peerWord) >>> 0;
     const peer = judge(this.#side.participant, role);
@@ -158,6 +178,14 @@ export class WaitLine {
     } finally {
       this.#wordAwake();
     }
+  }
+
+  #spin(changed: () => boolean): boolean {
+    if (!this.#spinning.worthwhile) return changed();
+    let found = false;
+    for (let spin = 0; spin < spins && !found; spin++) found = changed();
+    this.#spinning.tell(found);
+    return found;
   }
 
   #wordAwake(): void {
@@ -207,9 +235,8 @@ export class WaitLine {
   }
 
   #startPolling(): void {
-    const lucky = this.#luck > 0 || ++this.#waits % polledAnyway === 0;
     // Always once: what can be served at once may have to wait for the next turn (turnIsLong).
-    this.#pollUntil = lucky ? performance.now() + pollMs : 0;
+    this.#pollUntil = this.#polling.worthwhile ? performance.now() + pollMs : 0;
     this.#pollNext();
   }
 
@@ -217,12 +244,12 @@ export class WaitLine {
     this.#poll = setImmediate(() => {
       this.#poll = undefined;
       if (this.#serveAll()) {
-        this.#luck = patience;
+        this.#polling.tell(true);
         this.#rest();
       } else if (this.#yields() || performance.now() < this.#pollUntil) {
         this.#pollNext();
       } else {
-        if (this.#pollUntil !== 0) this.#luck = Math.max(0, this.#luck - 1);
+        if (this.#pollUntil !== 0) this.#polling.tell(false);
         this.#fallAsleep();
       }
     });

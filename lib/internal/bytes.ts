@@ -2,11 +2,13 @@
  * The bytes of what callers give as data, as the engine knows them. The properties of the caller's objects are not
  * asked: a subclass may define them anew, to run code of its own or to tell another length.
  */
+import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
 import { invalidValue } from './arguments.js';
 
 export type Bytes = ArrayBufferView | ArrayBufferLike;
 
+const bufferPrototype: object = Buffer.prototype;
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
 
 function getterOf<T>(prototype: object, name: string | symbol): (object: object) => T {
@@ -44,6 +46,7 @@ export function byteLengthOf(data: Bytes, name: string): number {
 /** The first `length` bytes of it: in a view that does not grow, as one of shared memory may. */
 export function bytesOf(data: Bytes, length: number): Uint8Array {
   if (!ArrayBuffer.isView(data)) return new Uint8Array(data, 0, length);
+  if (Object.getPrototypeOf(data) === bufferPrototype) return data as Uint8Array; // of a fixed length
   const kind = kindOf(data);
   if (kind === undefined) return new Uint8Array(viewBufferOf(data), viewOffsetOf(data), length);
   const buffer = bufferOf(data);

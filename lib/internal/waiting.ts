@@ -26,6 +26,11 @@ const shared: typeof globalThis & { [promises]?: Set<() => void> } = globalThis;
  */
 export const beforeBlocking: Set<() => void> = (shared[promises] ??= new Set());
 
+/** Before this thread waits for what another does, asleep or by polling. */
+export function keepPromises(): void {
+  if (beforeBlocking.size > 0) for (const keep of beforeBlocking) keep();
+}
+
 // Longer ones would overflow and fire at once (timers.setTimeout).
 const longestTimer = 0x7fff_ffff;
 
@@ -98,19 +103,33 @@ const ownTimers = new WaitTimers();
 
 /** How long callers may go on in one turn of the event loop before timers and I/O get theirs. */
 const longTurnMs = 5;
+/** The clock costs as much as a small message: it is asked after so many calls. */
+export const clockCalls = 16;
 let turnStart: number | undefined;
+let turnLong = false;
+let calls = 0;
 
 /**
  * Whether this turn of the event loop has taken so long that what could be settled at once had better wait for the
- * next one: a loop of awaits on promises that are settled already never leaves its turn.
+ * next one: a loop of awaits on promises that are settled already never leaves its turn. `weight`: clockCalls for a
+ * call that may take long itself.
  */
-export function turnIsLong(): boolean {
-  if (turnStart !== undefined) return performance.now() - turnStart > longTurnMs;
-  turnStart = performance.now();
-  setImmediate(() => {
-    turnStart = undefined;
-  });
-  return false;
+export function turnIsLong(weight = 1): boolean {
+  if (turnStart === undefined) {
+    turnStart = performance.now();
+    setImmediate(() => {
+      turnStart = undefined;
+      turnLong = false;
+      calls = 0;
+    });
+    return false;
+  }
+  calls += weight;
+  if (!turnLong && calls >= clockCalls) {
+    calls = 0;
+    turnLong = performance.now() - turnStart > longTurnMs;
+  }
+  return turnLong;
 }
 
 /** Waits: `begin` starts it. `timers`: those of the object that waits, where it can be unref()ed. */
@@ -176,7 +195,7 @@ export function waitSync<T>(
   attempt: (sliceMs: number) => T | undefined,
 ): T {
   const timeout = checkTimeout(options);
-  for (const keepPromise of beforeBlocking) keepPromise();
+  keepPromises();
   const deadline = timeout === Number.POSITIVE_INFINITY ? timeout : performance.now() + timeout;
   for (;;) {
     const left = deadline - performance.now();

@@ -1010,6 +1010,10 @@ static inline int interproc__is_over(const struct interproc__deadline* deadline)
 }
 
 #define INTERPROC_SPINS 200
+/* After a run of so many messages the next ones are on their way, */
+#define INTERPROC_LONG_RUN 16u
+/* and the ring is looked at so often before the sender is asked to hurry. */
+#define INTERPROC_GRACE_LOOKS 64u
 
 /* ---- the sender -------------------------------------------------------------------------------
  */
@@ -1130,6 +1134,10 @@ static inline void interproc_commit(struct interproc_sender* sender, uint32_t si
 /* Gives the claim back: no message comes of it. */
 static inline void interproc_abort(struct interproc_sender* sender) { sender->claimed = 0; }
 
+/*
+ * Publishes it with the 32nd, with 64 KiB, or at once to a receiver that starves or sleeps. Call
+ * interproc_flush before you wait for what comes of it.
+ */
 static inline int interproc_try_send(struct interproc_sender* sender, const void* data,
                                      uint32_t size) {
   void* room;
@@ -1213,6 +1221,8 @@ struct interproc_receiver {
   uint32_t begun;
   uint32_t begun_before; /* up to here a predecessor had messages in hand */
   uint64_t received;     /* finished, predecessors' included */
+  uint32_t run_start;    /* the same, when last all was empty for long */
+  uint32_t empty_looks;  /* looks in vain since */
   int await_peer;        /* set it to wait for a successor where a sender has died */
 };
 
@@ -1235,6 +1245,7 @@ static inline int interproc_attach_receiver(struct interproc_receiver* receiver,
   receiver->handed_back = start.head;
   receiver->begun = receiver->begun_before = start.begun;
   receiver->received = start.received;
+  receiver->run_start = (uint32_t)start.received;
   return 0;
 }
 
@@ -1251,6 +1262,26 @@ static inline void interproc__hand_back(struct interproc_receiver* receiver) {
   interproc__fence(); /* pairs with the fence of a sender about to sleep */
   if (interproc__peek(&header->sleep[INTERPROC_SENDER].word) == INTERPROC_ASLEEP) {
     interproc_wake(&header->sleep[INTERPROC_SENDER].word);
+  }
+}
+
+/* All space goes back, and the sender is asked to publish at once: for who is about to sleep. */
+static inline void interproc__starve(struct interproc_receiver* receiver) {
+  receiver->run_start = (uint32_t)receiver->received;
+  receiver->empty_looks = 0;
+  interproc__hand_back(receiver);
+  uint32_t* word = &receiver->header->sleep[INTERPROC_RECEIVER].word;
+  if (interproc__peek(word) == INTERPROC_AWAKE) interproc__store(word, INTERPROC_STARVED);
+}
+
+/*
+ * Nothing to read. To publish at once costs both sides more than a batch does: so the sender is not
+ * asked to while it is likely to be at one.
+ */
+static inline void interproc__find_nothing(struct interproc_receiver* receiver) {
+  const uint32_t run = (uint32_t)receiver->received - receiver->run_start;
+  if (run < INTERPROC_LONG_RUN || ++receiver->empty_looks >= INTERPROC_GRACE_LOOKS) {
+    interproc__starve(receiver);
   }
 }
 
@@ -1304,9 +1335,7 @@ static inline int interproc_try_read(struct interproc_receiver* receiver, const 
   }
   if (available < 0) return (int)available;
   if (available == 0) {
-    interproc__hand_back(receiver);
-    uint32_t* word = &receiver->header->sleep[INTERPROC_RECEIVER].word;
-    if (interproc__peek(word) == INTERPROC_AWAKE) interproc__store(word, INTERPROC_STARVED);
+    interproc__find_nothing(receiver);
     return -EAGAIN;
   }
   const uint32_t length = record[0];
@@ -1349,6 +1378,8 @@ static inline int interproc_receive(struct interproc_receiver* receiver, const v
     for (int spins = 0; spins < INTERPROC_SPINS; ++spins) {
       if (interproc__load(&header->sender.tail) != receiver->tail) break;
     }
+    result = interproc_try_read(receiver, data, size);
+    if (result != -EAGAIN) break;
     const uint32_t role = interproc__load(&header->role[INTERPROC_SENDER].owner);
     const int peer = interproc_judge(&receiver->channel->me, header, INTERPROC_SENDER);
     if (peer < 0) return peer;
@@ -1356,6 +1387,7 @@ static inline int interproc_receive(struct interproc_receiver* receiver, const v
     interproc__fence(); /* pairs with the fences in interproc_flush and interproc_wake */
     result = interproc_try_read(receiver, data, size);
     if (result != -EAGAIN) break;
+    interproc__starve(receiver);
     if (interproc__load(&header->role[INTERPROC_SENDER].owner) == role) {
       if (peer == INTERPROC_PEER_LEFT) result = INTERPROC_ENDED;
       if (peer == INTERPROC_PEER_GONE && !receiver->await_peer) result = INTERPROC_PEER_DIED;

@@ -58,6 +58,46 @@ describe('what was accepted is published', () => {
     await exited;
   });
 
+  it('after a long run only once the receiver has looked for a while, or goes to sleep', async () => {
+    const { channel, sender, published } = open();
+    const receiver = channel.receiver();
+    const drainAll = () => {
+      for (let count = 0; count < 16; count++) sender.trySend('x');
+      sender.flush();
+      expect(receiver.tryReceiveMany(99)).toHaveLength(16);
+    };
+    drainAll();
+    for (let looks = 1; looks < 64; looks++) expect(receiver.tryReceive()).toBeNull();
+    sender.trySend('late');
+    expect(published()).toBe(16);
+    sender.flush();
+    expect(receiver.tryReceive()?.toString()).toBe('late');
+    drainAll();
+    for (let looks = 1; looks <= 64; looks++) expect(receiver.tryReceive()).toBeNull();
+    sender.trySend('at once');
+    expect(published()).toBe(34);
+    drainAll();
+    const waiting = receiver.receive();
+    await expect.poll(() => channel.stats().timesSlept.receiver).toBe(1);
+    sender.trySend('at once');
+    expect(published()).toBe(51);
+    await waiting;
+  });
+
+  it('when a try of this thread finds nothing: a loop that polls for an answer has asked its question', () => {
+    const questions = open();
+    const answers = open();
+    const asked = questions.channel.receiver();
+    const answered = answers.channel.receiver();
+    questions.sender.trySend('question');
+    expect(questions.published()).toBe(0);
+    expect(answered.tryReceive()).toBeNull();
+    expect(questions.published()).toBe(1);
+    expect(asked.tryReceive()?.toString()).toBe('question');
+    answers.sender.trySend('answer'); // at once: they wait
+    expect(answers.published()).toBe(1);
+  });
+
   it('at the end of the turn of the event loop', async () => {
     const { sender, published } = open();
     sender.trySend('1');

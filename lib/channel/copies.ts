@@ -1,0 +1,62 @@
+/**
+ * Messages as Buffers of their own. Where several small ones lie side by side they are copied at once into one slab,
+ * and each Buffer is a part of it, as those of Buffer.allocUnsafe() are of a pool.
+ */
+import { Buffer } from 'node:buffer';
+import type { RingReader } from './ring-reader.js';
+
+const slabBytes = 8192; // as Buffer.poolSize
+/** Longer ones have memory of their own: who keeps one would keep the slab with it. */
+const smallBytes = 2048;
+/** Up to here a loop is faster than a view and a call of TypedArray.prototype.set. */
+const loopBytes = 16;
+
+/** A Buffer of `length` bytes of `bytes`, of its own. */
+export function copyOut(bytes: Uint8Array, offset: number, length: number): Buffer {
+  const copy = Buffer.allocUnsafe(length);
+  if (length > loopBytes) copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
+  else for (let index = 0; index < length; index++) copy[index] = bytes[offset + index] as number;
+  return copy;
+}
+
+export class Copies {
+  readonly #ring: RingReader;
+  readonly #bytes: Uint8Array;
+  #slab: Buffer = Buffer.alloc(0);
+  /** The position in the ring of the slab's first byte. */
+  #start = 0;
+  #length = 0;
+
+  constructor(ring: RingReader, bytes: Uint8Array) {
+    this.#ring = ring;
+    this.#bytes = bytes;
+  }
+
+  /** Of the message that the ring has found. */
+  next(): Buffer {
+    const { position, length } = this.#ring;
+    const at = (position - this.#start) | 0;
+    if (at >= 0 && at + length <= this.#length) return this.#slab.subarray(at, at + length);
+    return this.#begin();
+  }
+
+  /** Once messages are taken in other ways: a position comes again after 4 GiB. */
+  forget(): void {
+    this.#length = 0;
+  }
+
+  #begin(): Buffer {
+    const { position, offset, length } = this.#ring;
+    const run = length > smallBytes ? 0 : Math.min(this.#ring.run, slabBytes);
+    // Another one must be there at least.
+    if (run <= length + 16) {
+      this.forget();
+      return copyOut(this.#bytes, offset, length);
+    }
+    this.#slab = Buffer.allocUnsafeSlow(run);
+    this.#slab.set(new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + offset, run));
+    this.#start = position;
+    this.#length = run;
+    return this.#slab.subarray(0, length);
+  }
+}
