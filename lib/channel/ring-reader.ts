@@ -256,6 +256,7 @@ export class RingReader {
 
   /** There is something to read: the sender need not hurry. */
   feed(): void {
+    this.#emptyLooks = 0;
     // A plain store: while it is on its way the sender merely hurries.
     if (this.#words[receiverSleepWord] !== awake) this.#words[receiverSleepWord] = awake;
   }

@@ -1349,6 +1349,7 @@ static inline int interproc_try_read(struct interproc_receiver* receiver, const 
   if (interproc__peek(&receiver->header->sleep[INTERPROC_RECEIVER].word) != INTERPROC_AWAKE) {
     interproc__store(&receiver->header->sleep[INTERPROC_RECEIVER].word, INTERPROC_AWAKE);
   }
+  receiver->empty_looks = 0;
   receiver->next = position + total;
   const int again = interproc__after(receiver->begun_before, receiver->position);
   /* Carried along: 2 GiB behind, it would lie before the position again. */

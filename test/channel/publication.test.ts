@@ -76,6 +76,7 @@ describe('what was accepted is published', () => {
     for (let looks = 1; looks <= 64; looks++) expect(receiver.tryReceive()).toBeNull();
     sender.trySend('at once');
     expect(published()).toBe(34);
+    expect(receiver.tryReceive()?.toString()).toBe('at once');
     drainAll();
     const waiting = receiver.receive();
     await expect.poll(() => channel.stats().timesSlept.receiver).toBe(1);
