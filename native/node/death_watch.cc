@@ -31,7 +31,15 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// deathWatch(participant, owner, id). REQUIRES deathInit
+// Null, and EINVAL is thrown, before deathInit. Read the arguments first: a second exception would
+// end the process.
+os::DeathWatch* WatchOf(Napi::Env env) {
+  os::DeathWatch* watch = env.GetInstanceData<EnvData>()->death_watch.get();
+  if (watch == nullptr) Fail(env, {EINVAL, "deathInit"});
+  return watch;
+}
+
+// deathWatch(participant, owner, id)
 Napi::Value Watch(const Napi::CallbackInfo& info) {
   Args args(info);
   os::Ref<os::Participant>* participant = ParticipantHandle::Of(args, 0);
@@ -39,7 +47,8 @@ Napi::Value Watch(const Napi::CallbackInfo& info) {
   const uint64_t id = args.Size(2);
   if (!args.ok()) return info.Env().Undefined();
   if (!*participant) return Fail(info.Env(), {EBADF, "fcntl"});
-  os::DeathWatch* watch = info.Env().GetInstanceData<EnvData>()->death_watch.get();
+  os::DeathWatch* watch = WatchOf(info.Env());
+  if (watch == nullptr) return info.Env().Undefined();
   const os::Result<void> watched = watch->Watch(id, *participant->get(), owner);
   return watched.ok() ? info.Env().Undefined() : Fail(info.Env(), watched.error());
 }
@@ -48,7 +57,9 @@ Napi::Value Watch(const Napi::CallbackInfo& info) {
 Napi::Value Unwatch(const Napi::CallbackInfo& info) {
   Args args(info);
   const uint64_t id = args.Size(0);
-  if (args.ok()) info.Env().GetInstanceData<EnvData>()->death_watch->Unwatch(id);
+  if (!args.ok()) return info.Env().Undefined();
+  os::DeathWatch* watch = WatchOf(info.Env());
+  if (watch != nullptr) watch->Unwatch(id);
   return info.Env().Undefined();
 }
 

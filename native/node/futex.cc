@@ -34,6 +34,14 @@ uint32_t Expected(Args& args, size_t index) {
   return static_cast<uint32_t>(args.Integer(index, INT_MIN, UINT32_MAX));
 }
 
+// Null, and EINVAL is thrown, before futexInit. Read the arguments first: a second exception would
+// end the process.
+os::FutexWaiters* WaitersOf(Napi::Env env) {
+  os::FutexWaiters* waiters = env.GetInstanceData<EnvData>()->waiters.get();
+  if (waiters == nullptr) Fail(env, {EINVAL, "futexInit"});
+  return waiters;
+}
+
 // Hands the ids of the waits that are over to JS, all at once.
 void Deliver(Napi::Env env) {
   EnvData* data = env.GetInstanceData<EnvData>();
@@ -54,7 +62,7 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
 }
 
 // futexAdd(mapping, offset, expected, id): false, and nothing was added, where the word differs
-// already. REQUIRES futexInit
+// already
 Napi::Value Add(const Napi::CallbackInfo& info) {
   Args args(info);
   const os::WaitWord word = WordOf(args);
@@ -62,13 +70,14 @@ Napi::Value Add(const Napi::CallbackInfo& info) {
   const uint32_t expected = Expected(args, 2);
   const uint64_t id = args.Size(3);
   if (!args.ok()) return info.Env().Undefined();
+  os::FutexWaiters* waiters = WaitersOf(info.Env());
+  if (waiters == nullptr) return info.Env().Undefined();
   // Seen here and now, so that a wait of one try finds it; the look also finds a page that is gone.
   if (word.word->load(std::memory_order_acquire) != expected ||
       word.twin->fault() != os::Fault::kNone) {
     return Napi::Boolean::New(info.Env(), false);
   }
-  const os::Result<void> added =
-      info.Env().GetInstanceData<EnvData>()->waiters->Add(id, word, expected);
+  const os::Result<void> added = waiters->Add(id, word, expected);
   if (!added.ok()) return Fail(info.Env(), added.error());
   return Napi::Boolean::New(info.Env(), true);
 }
@@ -78,7 +87,9 @@ Napi::Value Cancel(const Napi::CallbackInfo& info) {
   Args args(info);
   const uint64_t id = args.Size(0);
   if (!args.ok()) return info.Env().Undefined();
-  return Napi::Boolean::New(info.Env(), info.Env().GetInstanceData<EnvData>()->waiters->Cancel(id));
+  os::FutexWaiters* waiters = WaitersOf(info.Env());
+  if (waiters == nullptr) return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(), waiters->Cancel(id));
 }
 
 // futexKeep(kept): whether waits keep the process alive
@@ -86,6 +97,7 @@ Napi::Value Keep(const Napi::CallbackInfo& info) {
   Args args(info);
   const bool kept = args.Flag(0);
   if (!args.ok()) return info.Env().Undefined();
+  if (WaitersOf(info.Env()) == nullptr) return info.Env().Undefined();
   info.Env().GetInstanceData<EnvData>()->waker->Keep(info.Env(), kept);
   return info.Env().Undefined();
 }

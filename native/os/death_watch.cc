@@ -127,16 +127,21 @@ class LockWaiters : public RefCounted<LockWaiters> {
 };
 
 // One thread that polls all pidfds of an env. It starts with the first and ends with the last.
+//
+// A pidfd tells nothing of a process that goes on without its owner: one that has called execve,
+// which closes the owner's description. So at each wake-up, and twice a second, all owners are
+// looked at by their locks. The other way to hear of it is a thread for each owner that sleeps in
+// F_OFD_SETLKW; two wake-ups a second of one thread, while something is watched at all, are less.
 class PidfdPoller : public RefCounted<PidfdPoller> {
  public:
   PidfdPoller(Ref<Completions> completions, Ref<LockWaiters> locks)
       : completions_(std::move(completions)), locks_(std::move(locks)) {}
 
-  Result<void> Add(uint64_t id, UniqueFd pidfd, UniqueFd file, uint32_t owner) {
+  Result<void> Add(uint64_t id, UniqueFd pidfd, const Ref<MemoryFile>& file, uint32_t owner) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!control_.valid()) control_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!control_.valid()) return LastError("eventfd");
-    entries_.push_back({id, std::move(pidfd), std::move(file), owner});
+    all_.push_back(Ref<Watched>::Adopt(new Watched(id, std::move(pidfd), file, owner)));
     if (running_) {
       Kick();
       return {};
@@ -145,7 +150,7 @@ class PidfdPoller : public RefCounted<PidfdPoller> {
     Ref<PidfdPoller> for_thread = Ref<PidfdPoller>::Adopt(this);
     const Result<void> started = StartThread(Run, this);
     if (!started.ok()) {
-      entries_.pop_back();
+      all_.pop_back();
       return started;
     }
     for_thread.Leak();
@@ -155,25 +160,31 @@ class PidfdPoller : public RefCounted<PidfdPoller> {
 
   void Remove(uint64_t id) {
     std::lock_guard<std::mutex> lock(mutex_);
-    const size_t before = entries_.size();
-    entries_.erase(std::remove_if(entries_.begin(), entries_.end(),
-                                  [id](const Entry& each) { return each.id == id; }),
-                   entries_.end());
-    if (entries_.size() != before) Kick();
+    const size_t before = all_.size();
+    all_.erase(std::remove_if(all_.begin(), all_.end(),
+                              [id](const Ref<Watched>& each) { return each->id == id; }),
+               all_.end());
+    if (all_.size() != before) Kick();
   }
 
   void Clear() {
     std::lock_guard<std::mutex> lock(mutex_);
-    entries_.clear();
+    all_.clear();
     Kick();
   }
 
  private:
-  struct Entry {
-    uint64_t id;
-    UniqueFd pidfd;
-    UniqueFd file;
-    uint32_t owner;
+  static constexpr int kLookMs = 500;
+
+  // The thread holds what it polls: one that is removed meanwhile may not become another file.
+  struct Watched : RefCounted<Watched> {
+    Watched(uint64_t id, UniqueFd pidfd, Ref<MemoryFile> file, uint32_t owner)
+        : id(id), pidfd(std::move(pidfd)), file(std::move(file)), owner(owner) {}
+
+    const uint64_t id;
+    const UniqueFd pidfd;
+    const Ref<MemoryFile> file;
+    const uint32_t owner;
   };
 
   // REQUIRES mutex_
@@ -190,45 +201,40 @@ class PidfdPoller : public RefCounted<PidfdPoller> {
 
   void Loop() {
     std::unique_lock<std::mutex> lock(mutex_);
-    while (!entries_.empty()) {
-      // Duplicates: one that is removed meanwhile may not become another file under poll.
-      std::vector<UniqueFd> held;
+    while (!all_.empty()) {
+      const std::vector<Ref<Watched>> seen = all_;
       std::vector<struct pollfd> fds = {{control_.get(), POLLIN, 0}};
-      std::vector<uint64_t> ids;
-      for (const Entry& entry : entries_) {
-        held.emplace_back(fcntl(entry.pidfd.get(), F_DUPFD_CLOEXEC, 3));
-        if (!held.back().valid()) continue;
-        fds.push_back({held.back().get(), POLLIN, 0});
-        ids.push_back(entry.id);
-      }
+      for (const Ref<Watched>& each : seen) fds.push_back({each->pidfd.get(), POLLIN, 0});
       lock.unlock();
-      (void)poll(fds.data(), fds.size(), -1);
+      // Refused (EINVAL above RLIMIT_NOFILE, ENOMEM), it is a look twice a second and no more.
+      if (poll(fds.data(), fds.size(), kLookMs) < 0) interproc__nap(kLookMs * 1'000'000L);
       lock.lock();
       uint64_t ignored;
       (void)!read(control_.get(), &ignored, sizeof(ignored));
-      for (size_t index = 0; index < ids.size(); ++index) {
-        if (fds[index + 1].revents != 0) Ended(ids[index]);
+      for (size_t index = 0; index < seen.size(); ++index) {
+        Look(seen[index], fds[index + 1].revents != 0);
       }
     }
     running_ = false;
   }
 
-  // REQUIRES mutex_. The process is gone; its lock tells whether the owner is.
-  void Ended(uint64_t id) {
-    const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                    [id](const Entry& each) { return each.id == id; });
-    if (found == entries_.end()) return;
-    const Entry entry = std::move(*found);
-    entries_.erase(found);
-    const bool alive = interproc_owner_alive(nullptr, entry.file.get(), entry.owner) == 1;
-    if (alive && locks_->Start(id, entry.file.get(), entry.owner).ok()) return;
-    completions_->Put({id});
+  // REQUIRES mutex_. Whether the process is gone or not: its lock tells whether the owner is.
+  void Look(const Ref<Watched>& watched, bool process_ended) {
+    const auto found = std::find_if(all_.begin(), all_.end(), [&](const Ref<Watched>& each) {
+      return each.get() == watched.get();
+    });
+    if (found == all_.end()) return;
+    const int alive = interproc_owner_alive(nullptr, watched->file->fd(), watched->owner);
+    if (alive != 0 && !process_ended) return;
+    all_.erase(found);
+    if (alive == 1 && locks_->Start(watched->id, watched->file->fd(), watched->owner).ok()) return;
+    completions_->Put({watched->id});
   }
 
   const Ref<Completions> completions_;
   const Ref<LockWaiters> locks_;
   std::mutex mutex_;
-  std::vector<Entry> entries_;  // all below: under the mutex
+  std::vector<Ref<Watched>> all_;  // all below: under the mutex
   UniqueFd control_;
   bool running_ = false;
 };
@@ -256,11 +262,7 @@ Result<void> DeathWatch::Watch(uint64_t id, const Participant& participant, uint
       completions_->Put({id});
       return {};
     }
-    if (pidfd.valid()) {
-      UniqueFd file(fcntl(participant.file()->fd(), F_DUPFD_CLOEXEC, 3));
-      if (!file.valid()) return LastError("fcntl");
-      return poller_->Add(id, std::move(pidfd), std::move(file), owner);
-    }
+    if (pidfd.valid()) return poller_->Add(id, std::move(pidfd), participant.file(), owner);
   }
   return locks_->Start(id, participant.file()->fd(), owner);
 }

@@ -1,7 +1,7 @@
-// DeathWatch: tells when owners of a segment die, however they die, without looking again and
-// again.
+// DeathWatch: tells when owners of a segment die, however they die.
 //
-//   in the same pid namespace   a pidfd, of which one thread polls all
+//   in the same pid namespace   a pidfd, of which one thread polls all, with a look at the locks
+//                               twice a second: no pidfd tells of execve
 //   elsewhere, or no pidfd      a thread that waits for the lock of the owner to come free
 //
 // What a pidfd tells is checked by the lock, which alone decides. INTERPROC_NO_PIDFD=1 in the

@@ -5,6 +5,8 @@
  *   channel receive WHERE         receives until the end
  *   channel send-and-hang WHERE N PUBLISHED
  *                                 sends N, the first PUBLISHED of which it publishes; prints a line and waits to be killed
+ *   channel send-and-exec WHERE N
+ *                                 sends N; prints a line, reads one and goes on as another program (sleep)
  *   channel receive-and-hang WHERE N
  *                                 receives N, the last of which stays in hand; prints a line and waits to be killed
  *   channel fill WHERE            sends until it would have to wait for the receiver, and tells how that ended
@@ -169,6 +171,12 @@ static int send_messages(struct interproc_channel* channel, const char* command,
     hang();
   }
   outcome = send_until(&sender, count);
+  if (strcmp(command, "send-and-exec") == 0) {
+    interproc_flush(&sender);
+    say("sent");
+    (void)getchar();
+    execlp("sleep", "sleep", "1000", (char*)NULL);
+  }
   interproc_close_sender(&sender);
   return tell(outcome);
 }

@@ -5,7 +5,7 @@ import { Channel, type Receiver, type Sender } from 'interproc';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { channelName, prefix, tempDir, tempPath } from '../support/names.js';
 import { startPeer } from '../support/peer.js';
-import { compile, type Program, startProgram } from './programs.js';
+import { compile, type Program, startProgram, watchdogMs } from './programs.js';
 
 const source = new URL('channel.c', import.meta.url);
 const largestSent = 600; // as channel.c has it
@@ -358,6 +358,21 @@ it('one program at a time is the sender, and Node tells which', async () => {
   await expect(third.ended()).rejects.toThrow('interproc_attach_sender: BUSY');
   sender.close();
   expect(await outcomeOf(await start('send', place, 2))).toMatchObject({ result: 'ok', count: 2 });
+});
+
+it('a sender that goes on as another program has died, to a receiver that sleeps', async () => {
+  const place = made(roomy);
+  const receiver = place.channel.receiver();
+  const sending = await start('send-and-exec', place, 1);
+  expect(await sending.line()).toBe('sent');
+  await receiver.receive();
+  // Shorter than the program's watchdog, which would be a death of its own.
+  const next = expect(receiver.receive({ timeout: watchdogMs / 2 })).rejects.toEqual(died);
+  while (place.channel.stats().timesSlept.receiver === 0)
+    await new Promise((resolve) => setImmediate(resolve));
+  sending.say('go on');
+  await next;
+  await kill(sending);
 });
 
 it('the name goes with the last, be it a C program or Node', async () => {

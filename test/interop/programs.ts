@@ -9,7 +9,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
-const watchdogMs = 50_000;
+/** How long a program may run. */
+export const watchdogMs = 50_000;
 
 export interface Program {
   readonly process: ChildProcess;

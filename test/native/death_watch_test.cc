@@ -2,6 +2,7 @@
 #include "os/death_watch.h"
 
 #include <linux/futex.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <set>
@@ -82,6 +83,12 @@ struct Holdings {
   }
 };
 
+// In a child: how many descriptors it may have from now on.
+void LimitDescriptors(rlim_t limit) {
+  const rlimit limits = {limit, limit};
+  CHILD_EXPECT(setrlimit(RLIMIT_NOFILE, &limits) == 0);
+}
+
 // Runs `test` in a process of its own, by pidfd and without: what HasPidfd() says is asked once.
 void ByBothWays(const std::function<void()>& test) {
   SUBCASE("by pidfd") {
@@ -133,6 +140,27 @@ TEST_CASE("death_watch: an owner whose process exits without a word is dead, too
     CHILD_EXPECT(watch.watch.Watch(1, *segment.get(), told.Get<uint32_t>()).ok());
     go.CloseWriter();
     CHILD_EXPECT(watch.Await(1) == std::set<uint64_t>{1});
+  });
+}
+
+TEST_CASE("death_watch: an owner whose process goes on as another program is dead, too") {
+  ByBothWays([] {
+    const Ref<Participant> segment = NewSegment();
+    Watch watch;
+    Pipe told, go;
+    Child child([&] {
+      told.Put(JoinAgain(segment).Leak()->owner().id);
+      go.Get<char>();
+      execlp("sleep", "sleep", "1000", nullptr);
+    });
+    Owner other(segment);
+    CHILD_EXPECT(watch.watch.Watch(1, *segment.get(), told.Get<uint32_t>()).ok());
+    CHILD_EXPECT(watch.watch.Watch(2, *segment.get(), other.id()).ok());
+    go.Put('g');
+    CHILD_EXPECT(watch.Await(1) == std::set<uint64_t>{1});
+    CHILD_EXPECT(kill(child.pid(), 0) == 0);
+    other.Kill();
+    CHILD_EXPECT(watch.Await(1) == std::set<uint64_t>{2});
   });
 }
 
@@ -190,6 +218,47 @@ TEST_CASE(
     // One descriptor stays with the watch, for the next time.
     CHILD_EXPECT(CountInProc("fd") <= before.fds + 1);
   });
+}
+
+TEST_CASE("death_watch: no death is missed where there are no more descriptors") {
+  CHECK(ExitCodeOf([] {
+          if (!HasPidfd()) return;
+          const Ref<Participant> segment = NewSegment();
+          Owner first(segment);
+          Owner second(segment);
+          Watch watch;
+          CHILD_EXPECT(watch.watch.Watch(1, *segment.get(), first.id()).ok());
+          LimitDescriptors(100);
+          std::vector<UniqueFd> taken;
+          do {
+            taken.emplace_back(open("/dev/null", O_RDONLY | O_CLOEXEC));
+          } while (taken.back().valid());
+          taken.resize(taken.size() - 3);  // two are left, to watch with
+          CHILD_EXPECT(watch.watch.Watch(2, *segment.get(), second.id()).ok());
+          second.Kill();
+          CHILD_EXPECT(watch.Await(1) == std::set<uint64_t>{2});
+          first.Kill();
+          CHILD_EXPECT(watch.Await(1) == std::set<uint64_t>{1});
+        }) == 0);
+}
+
+// man 2 poll: EINVAL for more of them than RLIMIT_NOFILE.
+TEST_CASE("death_watch: no death is missed where the kernel refuses to poll so many") {
+  CHECK(ExitCodeOf([] {
+          if (!HasPidfd()) return;
+          const Ref<Participant> segment = NewSegment();
+          std::vector<std::unique_ptr<Owner>> owners;
+          Watch watch;
+          for (uint64_t id = 0; id < 3; ++id) {
+            owners.push_back(std::make_unique<Owner>(segment));
+            CHILD_EXPECT(watch.watch.Watch(id, *segment.get(), owners[id]->id()).ok());
+          }
+          LimitDescriptors(2);
+          owners[0]->Kill();  // and the thread polls anew
+          CHILD_EXPECT(watch.Await(1) == std::set<uint64_t>{0});
+          owners[1]->Kill();
+          CHILD_EXPECT(watch.Await(1) == std::set<uint64_t>{1});
+        }) == 0);
 }
 
 TEST_CASE("death_watch: a death that was noticed and not taken yet is not told after all") {

@@ -1,6 +1,6 @@
 /** The addon itself, called past lib/: whatever comes, it throws and does not end the process. */
 import { expect, it } from 'vitest';
-import { clean, runPeer } from '../support/peer.js';
+import { clean, runPeer, runProgram } from '../support/peer.js';
 
 it.each([1, 2, 3, 4])('the addon survives every call with arguments of every kind: seed %i', async (seed) => {
   const source = `
@@ -33,4 +33,22 @@ it.each([1, 2, 3, 4])('the addon survives every call with arguments of every kin
     assert(threw > 50_000, threw);
     process.exit(); // waits that it has begun would keep it alive`;
   expect(await runPeer(source, { args: [seed] })).toMatchObject(clean);
+});
+
+it.each([
+  'addon.deathWatch(participant, 1, 1)',
+  'addon.deathUnwatch(1)',
+  'addon.futexAdd(mapping, 4096, 0, 1)',
+  'addon.futexCancel(1)',
+  'addon.futexKeep(true)',
+])('the addon refuses what needs an init that was not called: %s', async (call) => {
+  const source = `
+    const assert = require('node:assert/strict');
+    const addon = require('node-gyp-build')(process.cwd());
+    addon.setErrorFactory((errno, syscall) => Object.assign(new Error(syscall), { errno }));
+    const participant = addon.segmentCreateAnonymous(64, false, 0o600, undefined, undefined);
+    const mapping = addon.mapFile(addon.participantFile(participant), 0, 4160, '');
+    assert.throws(() => ${call}, { errno: 22 });`;
+  // Without the package's own JS, which calls them.
+  expect(await runProgram(process.execPath, ['-e', source])).toMatchObject(clean);
 });
