@@ -1,8 +1,7 @@
 /** The mapped memory of one channel handle: a region like others, with the views that both sides work on. */
 import { type NativeFile, type NativeMapping, native } from '../internal/native.js';
-import { mappingOf } from '../internal/region.js';
 import { MappedRegion } from '../memory/mapped-region.js';
-import { layout } from './layout.js';
+import { everybody, layout } from './layout.js';
 
 export class ChannelMemory extends MappedRegion {
   readonly capacity: number;
@@ -10,26 +9,36 @@ export class ChannelMemory extends MappedRegion {
   readonly words: Int32Array;
   /** The ring. */
   readonly bytes: Uint8Array;
+  /** What to sleep on, and to wake who does. */
+  readonly mapping: NativeMapping;
 
   constructor(file: NativeFile, capacity: number, label: string) {
-    super(native.mapFile(file, 0, layout.ring + capacity, label), {
+    const mapping = native.mapFile(file, 0, layout.ring + capacity, label);
+    super(mapping, {
       kind: 'channel',
       label,
       shared: false,
       readOnly: native.fileReadOnly(file),
     });
+    this.mapping = mapping;
     this.capacity = capacity;
     this.words = new Int32Array(this.buffer);
     this.bytes = new Uint8Array(this.buffer, layout.ring, capacity);
   }
 
-  /** What to sleep on. Throws as `checkThere`. */
-  get mapping(): NativeMapping {
-    return this[mappingOf]() as NativeMapping;
+  /** Wakes who sleeps. REQUIRES that he was told so by his word (`wakeWord`). */
+  ring(bellOffset: number): void {
+    Atomics.add(this.words, bellOffset / 4, 1);
+    native.futexWake(this.mapping, bellOffset, everybody);
   }
 
   /** Throws what any use throws: closed, truncated. Zeros of a hole look like an empty ring. */
   checkThere(): void {
     this.checkUsable();
+  }
+
+  /** The same of one that is open, and cheaper: for each sleep. */
+  checkWhole(): void {
+    if (this.fault !== undefined) this.checkUsable();
   }
 }

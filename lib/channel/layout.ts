@@ -50,7 +50,7 @@ export const ring = {
 
 const { awake, asleep } = ring;
 
-/** All sleepers on a word (man 2 futex). */
+/** All who sleep on a bell (man 2 futex). */
 export const everybody = 0x7fff_ffff;
 
 /**

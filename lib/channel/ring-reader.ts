@@ -9,9 +9,8 @@
  * receiver goes on from there. The head is what the sender looks at, and moves in eighths of the ring.
  */
 import { failpoint } from '../internal/failpoint.js';
-import { native } from '../internal/native.js';
 import type { ChannelMemory } from './channel-memory.js';
-import { everybody, layout, messageMax, ring, setCount, wakeWord } from './layout.js';
+import { layout, messageMax, ring, setCount, wakeWord } from './layout.js';
 
 const {
   awake,
@@ -249,9 +248,7 @@ export class RingReader {
     failpoint('release.stored');
     this.#head = done;
     // After the store, a full fence: a sender that is about to sleep sees the head, or is seen here.
-    if (wakeWord(words, senderSleepWord)) {
-      native.futexWake(this.#memory.mapping, layout.senderSleep, everybody);
-    }
+    if (wakeWord(words, senderSleepWord)) this.#memory.ring(layout.senderBell);
   }
 
   /** There is something to read: the sender need not hurry. */

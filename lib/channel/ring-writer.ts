@@ -9,9 +9,8 @@
  * a record come before its store to the head, which is read by Atomics.load here before anything is written there again.
  */
 import { failpoint } from '../internal/failpoint.js';
-import { native } from '../internal/native.js';
 import type { ChannelMemory } from './channel-memory.js';
-import { everybody, getCount, layout, ring, setCount, wakeWord } from './layout.js';
+import { getCount, layout, ring, setCount, wakeWord } from './layout.js';
 
 const {
   awake,
@@ -207,8 +206,6 @@ export class RingWriter {
     failpoint('publish.stored');
     this.#published = tail;
     // After the store, a full fence: a receiver that is about to sleep sees the tail, or is seen here.
-    if (wakeWord(words, receiverSleepWord)) {
-      native.futexWake(this.#memory.mapping, layout.receiverSleep, everybody);
-    }
+    if (wakeWord(words, receiverSleepWord)) this.#memory.ring(layout.receiverBell);
   }
 }

@@ -102,6 +102,7 @@ export abstract class Side {
             memory,
             participant,
             sleepOffset: layout.senderSleep,
+            bellOffset: layout.senderBell,
             peerOffset: layout.receiverRole,
             sleptWord: senderSleptWord,
           }
@@ -109,6 +110,7 @@ export abstract class Side {
             memory,
             participant,
             sleepOffset: layout.receiverSleep,
+            bellOffset: layout.receiverBell,
             peerOffset: layout.senderRole,
             sleptWord: receiverSleptWord,
           },

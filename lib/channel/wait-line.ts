@@ -5,7 +5,7 @@
  *   add ──> [request, request, …] ──served──> settled
  *              │ none can be served
  *              v
- *           polling (some turns of the event loop) ──> asleep (a waiter thread, and a watch on the peer's life)
+ *           polling (some turns of the event loop) ──> asleep (watching the bell, and the peer's life)
  *              ^                                           │ woken, or the peer died
  *              └───────────────────────────────────────────┘
  *
@@ -17,7 +17,7 @@
 import { failpoint } from '../internal/failpoint.js';
 import { type NativeParticipant, native } from '../internal/native.js';
 import { turnIsLong, WaitTimers } from '../internal/waiting.js';
-import { addWordWait, cancelWordWait, keepWordWait } from '../internal/word-waits.js';
+import { Bell } from './bell.js';
 import type { ChannelMemory } from './channel-memory.js';
 import { getCount, layout, ring, setCount } from './layout.js';
 import { PeerWatch } from './peer-watch.js';
@@ -38,8 +38,10 @@ export function judge(participant: NativeParticipant, role: number): PeerState {
 export interface SideOfRing {
   readonly memory: ChannelMemory;
   readonly participant: NativeParticipant;
-  /** Byte offset of the word that this side sleeps on. */
+  /** Byte offset of the word that says how this side sleeps. */
   readonly sleepOffset: number;
+  /** Byte offset of what it is woken by. */
+  readonly bellOffset: number;
   /** Byte offset of the peer's role. */
   readonly peerOffset: number;
   /** Index of the word that counts how often this side slept. */
@@ -48,14 +50,13 @@ export interface SideOfRing {
 
 // Each poll of an async wait costs a turn of the event loop.
 const pollMs = 0.05;
-// About 20 us: a sleep and a wake-up cost more, unless both sides share one processor.
+// About 20 us: a sleep and a wake-up cost more.
 const spins = 4000;
+/** In between the processor is offered to the peer, who may have no other. */
+const spinsPerYield = 100;
 const nsPerMs = 1e6;
 
-/**
- * Whether to look for the peer's doing awake before sleeping: worth it while that is mostly to good purpose. Where both
- * share one processor it never is.
- */
+/** Whether to look for the peer's doing awake before sleeping: worth it while that is mostly to good purpose. */
 class Patience {
   static readonly #most = 8;
   static readonly #triedAnyway = 32;
@@ -88,8 +89,9 @@ export class WaitLine {
   #pollUntil = 0;
   readonly #polling = new Patience();
   readonly #spinning = new Patience();
-  /** The pending wait on the word. */
-  #sleep: number | undefined;
+  readonly #bell = new Bell(() => this.#rung());
+  /** Whether nothing goes on but that the bell is awaited. */
+  #asleep = false;
 
   constructor(side: SideOfRing) {
     this.#side = side;
@@ -106,7 +108,7 @@ export class WaitLine {
   /** Whether the waits keep the process alive, once they are asleep: polling is over in a moment. */
   keep(kept: boolean): void {
     this.timers.keep(kept);
-    if (this.#sleep !== undefined) keepWordWait(this.#sleep, kept);
+    if (this.#asleep) this.#bell.await(kept);
   }
 
   /** Puts a request last, and serves what can be served. REQUIRES that it is not closed. */
@@ -130,7 +132,7 @@ export class WaitLine {
   /** Serves what can be served now, and judges the rest anew: after something has changed on this side. */
   serve(): void {
     if (this.#closed || this.idle || this.#attempted !== undefined) return;
-    if (this.#sleep !== undefined && cancelWordWait(this.#sleep)) this.#sleep = undefined;
+    this.#wakeUp();
     this.#advance();
   }
 
@@ -139,6 +141,7 @@ export class WaitLine {
     this.#rest();
     this.#closed = true;
     this.#watch.stop();
+    this.#bell.stop();
     for (const request of this.#takeAll()) if (error !== undefined) request.fail(error());
   }
 
@@ -162,9 +165,11 @@ export class WaitLine {
       result = attempt();
       if (result !== undefined) return result;
     }
-    this.#side.memory.checkThere();
+    this.#side.memory.checkWhole();
     const role = Atomics.load(this.#words, this.#peerWord) >>> 0;
     const peer = judge(this.#side.participant, role);
+    const { memory, bellOffset } = this.#side;
+    const bell = Atomics.load(this.#words, bellOffset / 4);
     Atomics.store(this.#words, this.#sleepWord, asleep);
     try {
       result = attempt();
@@ -172,8 +177,7 @@ export class WaitLine {
       result = attempt(peer);
       if (result !== undefined) return result;
       this.#countSleep();
-      const { memory, sleepOffset } = this.#side;
-      native.futexSleep(memory.mapping, sleepOffset, asleep, Math.max(1, Math.round(sliceMs * nsPerMs)));
+      native.futexSleep(memory.mapping, bellOffset, bell, Math.max(1, Math.round(sliceMs * nsPerMs)));
       return undefined;
     } finally {
       this.#wordAwake();
@@ -183,7 +187,10 @@ export class WaitLine {
   #spin(changed: () => boolean): boolean {
     if (!this.#spinning.worthwhile) return changed();
     let found = false;
-    for (let spin = 0; spin < spins && !found; spin++) found = changed();
+    for (let spin = 1; spin <= spins && !found; spin++) {
+      if (spin % spinsPerYield === 0) native.yieldProcessor();
+      found = changed();
+    }
     this.#spinning.tell(found);
     return found;
   }
@@ -231,19 +238,21 @@ export class WaitLine {
 
   #advance(): void {
     if (this.#serveAll()) this.#rest();
-    else if (this.#poll === undefined && this.#sleep === undefined) this.#startPolling();
+    else if (this.#poll === undefined && !this.#asleep) this.#startPolling();
   }
 
   #startPolling(): void {
-    // Always once: what can be served at once may have to wait for the next turn (turnIsLong).
-    this.#pollUntil = this.#polling.worthwhile ? performance.now() + pollMs : 0;
-    this.#pollNext();
+    const polls = this.#polling.worthwhile;
+    this.#pollUntil = polls ? performance.now() + pollMs : 0;
+    // What could be served at once may have to wait for the next turn.
+    if (polls || turnIsLong()) this.#pollNext();
+    else this.#fallAsleep();
   }
 
   #pollNext(): void {
     this.#poll = setImmediate(() => {
       this.#poll = undefined;
-      if (this.#serveAll()) {
+      if (this.#serveAll() || this.#servesAfterYielding()) {
         this.#polling.tell(true);
         this.#rest();
       } else if (this.#yields() || performance.now() < this.#pollUntil) {
@@ -253,6 +262,13 @@ export class WaitLine {
         this.#fallAsleep();
       }
     });
+  }
+
+  /** Offers the processor to the peer first, who may have no other. */
+  #servesAfterYielding(): boolean {
+    if (this.#pollUntil === 0 || this.#yields()) return false;
+    native.yieldProcessor();
+    return this.#serveAll();
   }
 
   #fallAsleep(): void {
@@ -272,7 +288,9 @@ export class WaitLine {
   /** False when nobody is left who would wait. */
   #sleeps(): boolean {
     if (this.idle) return false;
-    this.#side.memory.checkThere();
+    const { memory, bellOffset } = this.#side;
+    memory.checkWhole();
+    this.#bell.listen(memory.mapping, bellOffset);
     for (;;) {
       const role = Atomics.load(this.#words, this.#peerWord) >>> 0;
       const peer = judge(this.#side.participant, role);
@@ -288,23 +306,27 @@ export class WaitLine {
         return true;
       }
       if (peer === 'alive') {
-        this.#watch.watch(this.#side.participant, role & layout.ownerMask, () => this.#wake());
+        this.#watch.watch(this.#side.participant, role & layout.ownerMask, () => this.#judge());
       }
       break;
     }
     this.#countSleep();
-    const { memory, sleepOffset } = this.#side;
-    const id = addWordWait(memory.mapping, sleepOffset, asleep, () => this.#awoken(id), this.timers.kept);
-    if (id === undefined) this.#startPolling();
-    this.#sleep = id;
+    this.#asleep = true;
+    this.#bell.await(this.timers.kept);
     return true;
   }
 
-  /** The word has changed. What is told late, of a sleep that was given up, says nothing of the one that goes on. */
-  #awoken(id: number | undefined): void {
-    if (this.#sleep !== id) return;
-    this.#sleep = undefined;
+  /** Who rings has made the word AWAKE before; what is heard late, of a sleep that was given up, has not. */
+  #rung(): void {
+    if (!this.#asleep || Atomics.load(this.#words, this.#sleepWord) === asleep) return;
+    this.#wakeUp();
     this.#advance();
+  }
+
+  #wakeUp(): void {
+    if (!this.#asleep) return;
+    this.#asleep = false;
+    this.#bell.rest();
   }
 
   #countSleep(): void {
@@ -314,9 +336,9 @@ export class WaitLine {
   }
 
   /** The peer died: what waits for it is judged anew. */
-  #wake(): void {
-    if (this.#sleep === undefined || !cancelWordWait(this.#sleep)) return;
-    this.#sleep = undefined;
+  #judge(): void {
+    if (!this.#asleep) return;
+    this.#wakeUp();
     this.#fallAsleep();
   }
 
@@ -324,8 +346,7 @@ export class WaitLine {
   #rest(): void {
     if (this.#poll !== undefined) clearImmediate(this.#poll);
     this.#poll = undefined;
-    if (this.#sleep !== undefined) cancelWordWait(this.#sleep);
-    this.#sleep = undefined;
+    this.#wakeUp();
     this.#wordAwake();
   }
 }

@@ -57,6 +57,8 @@ export interface SegmentLayout {
   readonly receiverRole: number;
   readonly senderSleep: number;
   readonly receiverSleep: number;
+  readonly senderBell: number;
+  readonly receiverBell: number;
   readonly countSize: number;
   readonly countMessages: number;
   readonly countBytes: number;
@@ -174,9 +176,11 @@ export interface Native {
 
   futexInit(onOver: (ids: number[]) => void): void;
   futexAdd(mapping: NativeMapping, offset: number, expected: number, id: number): boolean;
+  futexWatch(mapping: NativeMapping, offset: number, id: number): void;
   futexCancel(id: number): boolean;
   futexKeep(kept: boolean): void;
   futexSleep(mapping: NativeMapping, offset: number, expected: number, nanoseconds: number): number;
+  yieldProcessor(): void;
   futexWake(mapping: NativeMapping, offset: number, count: number): number;
   readonly hasFutexWaitv: boolean;
 

@@ -5,9 +5,12 @@
 import { type Native, type NativeMapping, native } from './native.js';
 
 interface WordWait {
-  over(): void;
+  /** `last`: it is not called again. */
+  over(last: boolean): void;
   /** Whether it keeps the process alive, as a timer does. */
   kept: boolean;
+  /** Who is not to be collected meanwhile. */
+  holder: object | undefined;
 }
 
 interface WordWaits {
@@ -24,8 +27,14 @@ function allWaits(): WordWaits {
   let waits = addon[waitsOf];
   if (waits === undefined) {
     waits = { pending: new Map(), kept: 0, lastId: 0 };
+    const { pending } = waits;
     native.futexInit((ids) => {
-      for (const id of ids) remove(id)?.over();
+      // A watch that goes on is positive; one that has ended, negative.
+      for (const id of ids) {
+        const wait = pending.get(Math.abs(id));
+        if (id < 0) remove(-id);
+        wait?.over(id < 0);
+      }
     });
     addon[waitsOf] = waits;
   }
@@ -41,13 +50,28 @@ export function addWordWait(
   offset: number,
   expected: number,
   over: () => void,
-  kept = true,
 ): number | undefined {
   const waits = allWaits();
   const id = ++waits.lastId;
   if (!native.futexAdd(mapping, offset, expected, id)) return undefined;
-  waits.pending.set(id, { over, kept });
-  if (kept && waits.kept++ === 0) native.futexKeep(true);
+  const once = () => {
+    remove(id);
+    over();
+  };
+  waits.pending.set(id, { over: once, kept: false, holder: undefined });
+  keep(waits, id, true);
+  return id;
+}
+
+/**
+ * Calls `changed`, in a later turn of the event loop, after each change of the word at `offset`, or once after several,
+ * until it is cancelled; with `last` when the word is gone. It doesn't keep the process alive.
+ */
+export function watchWord(mapping: NativeMapping, offset: number, changed: (last: boolean) => void): number {
+  const waits = allWaits();
+  const id = ++waits.lastId;
+  native.futexWatch(mapping, offset, id);
+  waits.pending.set(id, { over: changed, kept: false, holder: undefined });
   return id;
 }
 
@@ -58,9 +82,15 @@ export function cancelWordWait(id: number): boolean {
   return cancelled;
 }
 
-/** Whether the wait keeps the process alive. */
-export function keepWordWait(id: number, kept: boolean): void {
+/** Whether the wait keeps the process alive, and `holder` from being collected. */
+export function holdWordWait(id: number, holder: object | undefined, kept: boolean): void {
   const waits = allWaits();
+  const wait = waits.pending.get(id);
+  if (wait !== undefined) wait.holder = holder;
+  keep(waits, id, kept);
+}
+
+function keep(waits: WordWaits, id: number, kept: boolean): void {
   const wait = waits.pending.get(id);
   if (wait === undefined || wait.kept === kept) return;
   wait.kept = kept;
@@ -68,10 +98,8 @@ export function keepWordWait(id: number, kept: boolean): void {
   if (!kept && --waits.kept === 0) native.futexKeep(false);
 }
 
-function remove(id: number): WordWait | undefined {
+function remove(id: number): void {
   const waits = allWaits();
-  const wait = waits.pending.get(id);
+  keep(waits, id, false);
   waits.pending.delete(id);
-  if (wait?.kept && --waits.kept === 0) native.futexKeep(false);
-  return wait;
 }

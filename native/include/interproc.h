@@ -126,7 +126,8 @@ enum interproc_side { INTERPROC_SENDER = 0, INTERPROC_RECEIVER = 1 };
 /*
  * Waiting: flag set, full fence, look again, sleep; who makes a change looks at the flag after a
  * full fence of its own, and so one of the two sees the other. STARVED asks to be served at once,
- * but sleeps not; only ASLEEP costs the other side a system call.
+ * but sleeps not; only ASLEEP costs the other side a system call. What is slept on is the bell, a
+ * count of the wake-ups: read before the flag is set, it can't have been rung unnoticed.
  */
 enum interproc_sleep { INTERPROC_AWAKE = 0, INTERPROC_STARVED = 1, INTERPROC_ASLEEP = 2 };
 
@@ -151,6 +152,11 @@ struct interproc_participant {
 };
 
 #define INTERPROC_LINE __attribute__((aligned(128)))
+
+struct interproc_sleeper {
+  uint32_t word; /* enum interproc_sleep */
+  uint32_t bell;
+} INTERPROC_LINE;
 
 struct interproc_header {
   struct {
@@ -182,9 +188,7 @@ struct interproc_header {
   struct {
     uint32_t owner;
   } INTERPROC_LINE role[2];
-  struct {
-    uint32_t word;
-  } INTERPROC_LINE sleep[2];
+  struct interproc_sleeper sleep[2];
   struct interproc_participant INTERPROC_LINE participants[INTERPROC_PARTICIPANTS];
 };
 
@@ -237,12 +241,13 @@ static inline void interproc__nap(long nanoseconds) {
   nanosleep(&nap, NULL);
 }
 
-/* Wakes whoever sleeps on the word, whatever for. Pairs with interproc__sleep_on and its like. */
-static inline void interproc_wake(uint32_t* word) {
+/* Wakes it if it sleeps, whatever for. Pairs with interproc__sleep_on and its like. */
+static inline void interproc_wake(struct interproc_sleeper* sleeper) {
   interproc__fence();
-  if (interproc__peek(word) == INTERPROC_AWAKE) return;
-  if (__atomic_exchange_n(word, INTERPROC_AWAKE, __ATOMIC_SEQ_CST) == INTERPROC_ASLEEP) {
-    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+  if (interproc__peek(&sleeper->word) == INTERPROC_AWAKE) return;
+  if (__atomic_exchange_n(&sleeper->word, INTERPROC_AWAKE, __ATOMIC_SEQ_CST) == INTERPROC_ASLEEP) {
+    __atomic_fetch_add(&sleeper->bell, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &sleeper->bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
   }
 }
 
@@ -674,7 +679,7 @@ static inline int interproc_take_role(const struct interproc_owner* me,
   }
   INTERPROC_FAILPOINT("attach.taken");
   interproc__put(&header->sleep[side].word, INTERPROC_AWAKE); /* the dead one's */
-  interproc_wake(&header->sleep[!side].word);                 /* who waits for a successor */
+  interproc_wake(&header->sleep[!side]);                      /* who waits for a successor */
   return 0;
 }
 
@@ -685,7 +690,7 @@ static inline void interproc_leave_role(const struct interproc_owner* me,
   INTERPROC_FAILPOINT("close.leaving");
   (void)interproc__swap_if(&header->role[side].owner, me->id, how);
   INTERPROC_FAILPOINT("close.left");
-  interproc_wake(&header->sleep[!side].word);
+  interproc_wake(&header->sleep[!side]);
 }
 
 enum interproc_peer {
@@ -989,11 +994,11 @@ static inline uint32_t interproc_message_max(uint32_t capacity) {
 
 /*
  * Sleeps until the other side wakes this one, for 20 ms at most: then its owner is looked at again.
- * The word was set to ASLEEP, and what is waited for looked at once more, before.
+ * `bell` was read, then the word was set to ASLEEP, and what is waited for looked at once more.
  */
-static inline void interproc__sleep_on(uint32_t* word) {
+static inline void interproc__sleep_on(struct interproc_sleeper* sleeper, uint32_t bell) {
   const struct timespec slice = {0, 20000000};
-  syscall(SYS_futex, word, FUTEX_WAIT, INTERPROC_ASLEEP, &slice, NULL, 0);
+  syscall(SYS_futex, &sleeper->bell, FUTEX_WAIT, bell, &slice, NULL, 0);
 }
 
 struct interproc__deadline {
@@ -1078,7 +1083,7 @@ static inline void interproc_flush(struct interproc_sender* sender) {
   interproc__fence(); /* pairs with the fence of a receiver about to sleep */
   /* One that starves is served now, and says so again when that is not enough. */
   if (interproc__peek(&header->sleep[INTERPROC_RECEIVER].word) != INTERPROC_AWAKE) {
-    interproc_wake(&header->sleep[INTERPROC_RECEIVER].word);
+    interproc_wake(&header->sleep[INTERPROC_RECEIVER]);
   }
 }
 
@@ -1155,7 +1160,7 @@ static inline int interproc_claim(struct interproc_sender* sender, uint32_t size
   if (result != -EAGAIN) return result;
   const struct interproc__deadline deadline = interproc__deadline_in(timeout_ms);
   struct interproc_header* header = sender->header;
-  uint32_t* word = &header->sleep[INTERPROC_SENDER].word;
+  struct interproc_sleeper* sleeper = &header->sleep[INTERPROC_SENDER];
   for (;;) {
     for (int spins = 0; spins < INTERPROC_SPINS; ++spins) {
       if (interproc__load(&header->head.position) != sender->head) break;
@@ -1163,7 +1168,8 @@ static inline int interproc_claim(struct interproc_sender* sender, uint32_t size
     const uint32_t role = interproc__load(&header->role[INTERPROC_RECEIVER].owner);
     const int peer = interproc_judge(&sender->channel->me, header, INTERPROC_RECEIVER);
     if (peer < 0) return peer;
-    interproc__store(word, INTERPROC_ASLEEP);
+    const uint32_t bell = interproc__load(&sleeper->bell);
+    interproc__store(&sleeper->word, INTERPROC_ASLEEP);
     interproc__fence(); /* pairs with the fences in interproc__hand_back and interproc_wake */
     result = interproc_try_claim(sender, size, data);
     if (result != -EAGAIN) break;
@@ -1178,10 +1184,10 @@ static inline int interproc_claim(struct interproc_sender* sender, uint32_t size
       INTERPROC_FAILPOINT("send.asleep");
       interproc__put64(&header->sender.times_slept,
                        interproc__peek64(&header->sender.times_slept) + 1);
-      interproc__sleep_on(word);
+      interproc__sleep_on(sleeper, bell);
     }
   }
-  interproc__store(word, INTERPROC_AWAKE);
+  interproc__store(&sleeper->word, INTERPROC_AWAKE);
   return result;
 }
 
@@ -1261,7 +1267,7 @@ static inline void interproc__hand_back(struct interproc_receiver* receiver) {
   receiver->handed_back = receiver->position;
   interproc__fence(); /* pairs with the fence of a sender about to sleep */
   if (interproc__peek(&header->sleep[INTERPROC_SENDER].word) == INTERPROC_ASLEEP) {
-    interproc_wake(&header->sleep[INTERPROC_SENDER].word);
+    interproc_wake(&header->sleep[INTERPROC_SENDER]);
   }
 }
 
@@ -1374,7 +1380,7 @@ static inline int interproc_receive(struct interproc_receiver* receiver, const v
   if (result != -EAGAIN) return result;
   const struct interproc__deadline deadline = interproc__deadline_in(timeout_ms);
   struct interproc_header* header = receiver->header;
-  uint32_t* word = &header->sleep[INTERPROC_RECEIVER].word;
+  struct interproc_sleeper* sleeper = &header->sleep[INTERPROC_RECEIVER];
   for (;;) {
     for (int spins = 0; spins < INTERPROC_SPINS; ++spins) {
       if (interproc__load(&header->sender.tail) != receiver->tail) break;
@@ -1384,7 +1390,8 @@ static inline int interproc_receive(struct interproc_receiver* receiver, const v
     const uint32_t role = interproc__load(&header->role[INTERPROC_SENDER].owner);
     const int peer = interproc_judge(&receiver->channel->me, header, INTERPROC_SENDER);
     if (peer < 0) return peer;
-    interproc__store(word, INTERPROC_ASLEEP);
+    const uint32_t bell = interproc__load(&sleeper->bell);
+    interproc__store(&sleeper->word, INTERPROC_ASLEEP);
     interproc__fence(); /* pairs with the fences in interproc_flush and interproc_wake */
     result = interproc_try_read(receiver, data, size);
     if (result != -EAGAIN) break;
@@ -1400,10 +1407,10 @@ static inline int interproc_receive(struct interproc_receiver* receiver, const v
       INTERPROC_FAILPOINT("receive.asleep");
       interproc__put64(&header->receiver.times_slept,
                        interproc__peek64(&header->receiver.times_slept) + 1);
-      interproc__sleep_on(word);
+      interproc__sleep_on(sleeper, bell);
     }
   }
-  interproc__store(word, INTERPROC_AWAKE);
+  interproc__store(&sleeper->word, INTERPROC_AWAKE);
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include "node/env_data.h"
 #include "node/mapping.h"
 #include "os/futex.h"
+#include "os/thread.h"
 
 namespace interproc::node {
 namespace {
@@ -82,6 +83,21 @@ Napi::Value Add(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), true);
 }
 
+// futexWatch(mapping, offset, id): onOver is told each time that the word has changed, at last with
+// -id when it is gone
+Napi::Value Watch(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const os::WaitWord word = WordOf(args);
+  if (!word.twin) return info.Env().Undefined();
+  const uint64_t id = args.Size(2);
+  if (!args.ok()) return info.Env().Undefined();
+  os::FutexWaiters* waiters = WaitersOf(info.Env());
+  if (waiters == nullptr) return info.Env().Undefined();
+  const os::Result<void> added = waiters->Watch(id, word);
+  if (!added.ok()) return Fail(info.Env(), added.error());
+  return info.Env().Undefined();
+}
+
 // futexCancel(id): false if it is over already; onOver has told or will tell
 Napi::Value Cancel(const Napi::CallbackInfo& info) {
   Args args(info);
@@ -116,6 +132,12 @@ Napi::Value Sleep(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), woken.ok() ? 0 : woken.error().number);
 }
 
+// yieldProcessor(): lets another thread run here, if one can (man 2 sched_yield)
+Napi::Value YieldProcessor(const Napi::CallbackInfo& info) {
+  os::YieldProcessor();
+  return info.Env().Undefined();
+}
+
 // futexWake(mapping, offset, count): how many were woken
 Napi::Value Wake(const Napi::CallbackInfo& info) {
   Args args(info);
@@ -134,9 +156,11 @@ Napi::Value Wake(const Napi::CallbackInfo& info) {
 void InitFutex(Napi::Env env, Napi::Object exports) {
   exports.Set("futexInit", Napi::Function::New(env, Init));
   exports.Set("futexAdd", Napi::Function::New(env, Add));
+  exports.Set("futexWatch", Napi::Function::New(env, Watch));
   exports.Set("futexCancel", Napi::Function::New(env, Cancel));
   exports.Set("futexKeep", Napi::Function::New(env, Keep));
   exports.Set("futexSleep", Napi::Function::New(env, Sleep));
+  exports.Set("yieldProcessor", Napi::Function::New(env, YieldProcessor));
   exports.Set("futexWake", Napi::Function::New(env, Wake));
   exports.Set("hasFutexWaitv", Napi::Boolean::New(env, os::HasFutexWaitv()));
 }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "os/completions.h"
+
 namespace interproc::node {
 
 os::Ref<LoopWaker> LoopWaker::New(Napi::Env env, std::function<void(Napi::Env)> on_wake) {
@@ -71,7 +73,10 @@ void CallWithIds(Napi::Env env, const Napi::FunctionReference& function,
   if (ids.empty()) return;
   Napi::Array list = Napi::Array::New(env, ids.size());
   uint32_t index = 0;
-  for (const uint64_t id : ids) list.Set(index++, static_cast<double>(id));
+  for (const uint64_t id : ids) {
+    const double number = static_cast<double>(id & ~os::kLastCompletion);
+    list.Set(index++, (id & os::kLastCompletion) != 0 ? -number : number);
+  }
   function.MakeCallback(env.Global(), {list});
 }
 

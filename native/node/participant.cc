@@ -247,6 +247,8 @@ Napi::Object Layout(Napi::Env env) {
   INTERPROC_OFFSET("receiverRole", role[INTERPROC_RECEIVER].owner);
   INTERPROC_OFFSET("senderSleep", sleep[INTERPROC_SENDER].word);
   INTERPROC_OFFSET("receiverSleep", sleep[INTERPROC_RECEIVER].word);
+  INTERPROC_OFFSET("senderBell", sleep[INTERPROC_SENDER].bell);
+  INTERPROC_OFFSET("receiverBell", sleep[INTERPROC_RECEIVER].bell);
 #undef INTERPROC_OFFSET
   set("countSize", sizeof(interproc_count));
   set("countMessages", offsetof(interproc_count, messages));

@@ -13,6 +13,9 @@
 
 namespace interproc::os {
 
+// Set in an id that comes once more and then never again, of what may come many times.
+constexpr uint64_t kLastCompletion = uint64_t{1} << 63;
+
 class Completions : public RefCounted<Completions> {
  public:
   // `notify` is called on the threads that put something.

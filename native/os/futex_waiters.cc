@@ -1,7 +1,5 @@
 #include "os/futex_waiters.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <climits>
 #include <mutex>
@@ -17,15 +15,18 @@ constexpr uint64_t kPlainSleepNs = 1'000'000'000;
 
 }  // namespace
 
+struct FutexLaneWait {
+  uint64_t id;
+  Ref<Twin> twin;  // keeps the address valid
+  const FutexWord* word;
+  uint32_t expected;
+  bool lasting;
+};
+
 // One thread and the waits that it holds: up to 127 by futex_waitv, or one.
 class FutexLane : public RefCounted<FutexLane> {
  public:
-  struct Wait {
-    uint64_t id;
-    Ref<Twin> twin;  // keeps the address valid
-    const FutexWord* word;
-    uint32_t expected;
-  };
+  using Wait = FutexLaneWait;
 
   // A lane that is not kept ends with its last wait.
   FutexLane(Ref<Completions> completions, size_t capacity, bool kept)
@@ -106,7 +107,7 @@ class FutexLane : public RefCounted<FutexLane> {
   void AwaitEndOfPlain(const Wait& wait) {
     for (int tries = 0; plain() && !ended() && tries < kInterruptTries; ++tries) {
       (void)FutexWake(wait.word, INT_MAX);
-      sched_yield();
+      YieldProcessor();
     }
   }
 
@@ -129,7 +130,8 @@ class FutexLane : public RefCounted<FutexLane> {
   }
 
   // REQUIRES mutex_. Looks at all of them, not just at the one reported: the kernel also counts as
-  // woken whom it doesn't report.
+  // woken whom it doesn't report. The loads pair with the store of whoever changes the word before
+  // waking. A page that is gone reads as zero, and the mapping is marked (fault_guard.h).
   void Collect(const std::vector<Wait>& seen, const Result<int>& woken) {
     // An address that can't be slept on (EFAULT): whoever waits finds out why by looking.
     const int error = woken.ok() ? 0 : woken.error().number;
@@ -138,25 +140,22 @@ class FutexLane : public RefCounted<FutexLane> {
     for (size_t index = 0; index < seen.size(); ++index) {
       const Wait& wait = seen[index];
       const bool reported = woken.ok() && woken.value() == static_cast<int>(index);
-      const bool changed =
-          Changed(wait);  // always: a look is what marks a mapping that was truncated
-      if (!reported && !broken && !changed) continue;
+      // Always: a look is what marks a mapping that was truncated.
+      const uint32_t now = wait.word->load(std::memory_order_acquire);
+      const bool gone = wait.twin->fault() != Fault::kNone || broken;
+      if (!reported && !gone && now == wait.expected) continue;
       const auto found = Find(wait.id);
       if (found == waits_.end()) {
-        (void)FutexWake(wait.word, 1);  // cancelled: the wake was meant for somebody
+        if (!wait.lasting) (void)FutexWake(wait.word, 1);  // cancelled: it was meant for somebody
+      } else if (wait.lasting && !gone) {
+        found->expected = now;
+        if (now != wait.expected) over.push_back(wait.id);
       } else {
         waits_.erase(found);
-        over.push_back(wait.id);
+        over.push_back(wait.lasting ? wait.id | kLastCompletion : wait.id);
       }
     }
     if (!over.empty()) completions_->Put(over);
-  }
-
-  // The load pairs with the store of whoever changes the word before waking. A page that is gone
-  // reads as zero, and the mapping is marked (fault_guard.h).
-  static bool Changed(const Wait& wait) {
-    return wait.word->load(std::memory_order_acquire) != wait.expected ||
-           wait.twin->fault() != Fault::kNone;
   }
 
   const Ref<Completions> completions_;
@@ -188,7 +187,15 @@ FutexWaiters::~FutexWaiters() {
 }
 
 Result<void> FutexWaiters::Add(uint64_t id, const WaitWord& word, uint32_t expected) {
-  const FutexLane::Wait wait{id, word.twin, word.word, expected};
+  return Hold({id, word.twin, word.word, expected, false});
+}
+
+Result<void> FutexWaiters::Watch(uint64_t id, const WaitWord& word) {
+  const uint32_t now = word.word->load(std::memory_order_acquire);
+  return Hold({id, word.twin, word.word, now, true});
+}
+
+Result<void> FutexWaiters::Hold(const FutexLaneWait& wait) {
   const bool many = HasFutexWaitv();
   if (many) {
     for (const Ref<FutexLane>& lane : lanes_) {

@@ -1,6 +1,7 @@
 #include "os/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include "os/glibc_baseline.h"
@@ -23,5 +24,7 @@ Result<void> StartThread(void* (*run)(void*), void* argument) {
   pthread_detach(thread);
   return {};
 }
+
+void YieldProcessor() { sched_yield(); }
 
 }  // namespace interproc::os

@@ -11,6 +11,9 @@ namespace interproc::os {
 // at the threads which expect them. EAGAIN when the process may have no more threads.
 Result<void> StartThread(void* (*run)(void*), void* argument);
 
+// Lets another thread run on this processor, if one can. man 2 sched_yield
+void YieldProcessor();
+
 }  // namespace interproc::os
 
 #endif  // INTERPROC_OS_THREAD_H_

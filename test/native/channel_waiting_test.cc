@@ -22,16 +22,17 @@ bool IsAsleep(const ChannelPtr& channel, interproc_side side) {
 }
 
 // As waiting without slices does: only a wake-up ends it.
-void SleepOn(uint32_t* word) {
-  interproc__store(word, INTERPROC_ASLEEP);
-  while (interproc__load(word) == INTERPROC_ASLEEP) {
-    syscall(SYS_futex, word, FUTEX_WAIT, INTERPROC_ASLEEP, nullptr, nullptr, 0);
+void SleepOn(interproc_sleeper* sleeper) {
+  const uint32_t bell = interproc__load(&sleeper->bell);
+  interproc__store(&sleeper->word, INTERPROC_ASLEEP);
+  while (interproc__load(&sleeper->word) == INTERPROC_ASLEEP) {
+    syscall(SYS_futex, &sleeper->bell, FUTEX_WAIT, bell, nullptr, nullptr, 0);
   }
 }
 
 // In a child: sleeps on the word of a side until it is woken.
 Child Sleeper(const ChannelPtr& channel, interproc_side side) {
-  Child child([&] { SleepOn(&channel->header->sleep[side].word); });
+  Child child([&] { SleepOn(&channel->header->sleep[side]); });
   // The word says asleep a moment before the thread is; a wake-up between the two is none the less.
   Until([&] { return IsAsleep(channel, side); });
   return child;
