@@ -41,9 +41,7 @@ const limits: Record<string, (native: Native) => string> = {
   'EPERM mmap': () =>
     'the object is sealed against new writable mappings (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE)',
   'ENOMEM mmap': addresses,
-  'ENOMEM fallocate': () =>
-    'so much memory is not there (free memory and swap, or memory.max of the cgroup); ' +
-    '{ reserve: false } takes pages on first use',
+  'ENOMEM fallocate': () => 'so much memory is not there (free memory and swap, or memory.max of the cgroup)',
   'EFBIG fallocate': fileSize,
   'EFBIG ftruncate': fileSize,
   'EPERM ftruncate': () => 'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK)',
