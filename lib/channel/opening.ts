@@ -1,5 +1,6 @@
 /** Waiting until a channel exists: word of its folder (man 7 inotify), and a slow look where that can't be had. */
 import { type FSWatcher, watch } from 'node:fs';
+import type { IpcError } from '../errors.js';
 import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
 import { fileNameOf, folderOf, type Target } from './target.js';
 
@@ -7,7 +8,13 @@ import { fileNameOf, folderOf, type Target } from './target.js';
 const lookAgainMs = 100;
 const napMs = 1;
 
-/** Resolves with what `attempt` gives, once that is not null. Rejects with what it throws. */
+/** Another process is joining or leaving it, or was stopped in the middle of that. */
+function isBusy(error: unknown): boolean {
+  const { code, syscall } = error as Partial<IpcError>;
+  return code === 'EBUSY' && syscall === 'fcntl_locking';
+}
+
+/** Resolves with what `attempt` gives, once that is not null. Rejects with what it throws, unless that is soon over. */
 export function whenThere<T>(
   target: Target,
   options: WaitOptions | undefined,
@@ -27,6 +34,10 @@ export function whenThere<T>(
         stop();
         settle.resolve(opened);
       } catch (error) {
+        if (isBusy(error)) {
+          lookNowAndThen(); // no folder tells of its end
+          return false;
+        }
         stop();
         settle.reject(error);
       }
@@ -54,12 +65,21 @@ export function whenThere<T>(
   });
 }
 
+function unlessBusy<T>(attempt: () => T | null): T | null {
+  try {
+    return attempt();
+  } catch (error) {
+    if (isBusy(error)) return null;
+    throw error;
+  }
+}
+
 const nobodyWakes = new Int32Array(new SharedArrayBuffer(4));
 
 /** As `whenThere`, blocking the calling thread. */
 export function whenThereSync<T>(options: SyncWaitOptions | undefined, attempt: () => T | null): T {
   return waitSync('open', options, (sliceMs) => {
-    const opened = attempt();
+    const opened = unlessBusy(attempt);
     if (opened !== null) return opened;
     if (sliceMs > 0) Atomics.wait(nobodyWakes, 0, 0, Math.min(napMs, sliceMs));
     return undefined;

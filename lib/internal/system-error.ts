@@ -50,6 +50,12 @@ const limits: Record<string, (native: Native) => string> = {
     'the object takes no more seals (F_SEAL_SEAL), or its descriptor is open for reading only',
   'EBUSY fcntl': () => 'F_SEAL_WRITE needs that nobody maps the object for writing; "future-write" does not',
   'EINVAL fcntl': () => 'the object knows no seals, or this kernel does not know the seal',
+  'EBUSY fcntl_locking': () =>
+    'another process holds the gate of the channel: it was stopped (SIGSTOP, a debugger, a frozen container) in the ' +
+    'middle of joining or leaving; let it go on, or end it',
+  'EINVAL fcntl_locking': noLocks,
+  'ENOLCK fcntl_locking': noLocks,
+  'EOPNOTSUPP fcntl_locking': noLocks,
   'EINVAL madvise': () =>
     'this kernel has not that advice for this kind of memory, or not while it is locked',
   'ENOSYS futex_waitv': () =>
@@ -94,6 +100,10 @@ function addresses(native: Native): string {
     `${resourceLimit(native, 'as')} bytes of addresses (RLIMIT_AS, \`ulimit -v\`), no more than its processor knows, ` +
     `and memory as sysctl vm.overcommit_memory (${kernelSetting('vm.overcommit_memory')}) allows`
   );
+}
+
+function noLocks(): string {
+  return 'its file system has no open file description locks, by which participants of a channel are known to live';
 }
 
 function noPage(): string {
