@@ -78,7 +78,8 @@ export class Channel {
    * Makes a channel that processes find by `target`: a name, or `{ path }`. It takes the place of one whose participants
    * are all dead, and of what they left in it.
    *
-   * @throws `EEXIST` where one is in use, or the name is something else's; `ENOSPC` with the limit; `EACCES`;
+   * @throws `EEXIST` where one is in use, or the name is something else's; `EBUSY` where a process was stopped in the
+   *   middle of joining or leaving one that is dead; `ENOSPC` with the limit; `EACCES`;
    *   `ENAMETOOLONG` (names may have 245 bytes); `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    */
   static create(target: ChannelTarget, options: ChannelCreateOptions): Channel {
@@ -94,16 +95,19 @@ export class Channel {
    */
   static async open(target: ChannelTarget, options?: ChannelOpenOptions & WaitOptions): Promise<Channel> {
     const opening = checkOpening(target, options);
-    return whenThere(opening.target, options, () => tryOpen(opening));
+    return whenThere(opening.target, options, () => tryOpen({ ...opening, again: true }));
   }
 
   /** As `open`, blocking the calling thread. */
   static openSync(target: ChannelTarget, options?: ChannelOpenOptions & SyncWaitOptions): Channel {
     const opening = checkOpening(target, options);
-    return whenThereSync(options, () => tryOpen(opening));
+    return whenThereSync(options, () => tryOpen({ ...opening, again: true }));
   }
 
-  /** Opens a channel that is there now, else gives null. Throws as `open` rejects. */
+  /**
+   * Opens a channel that is there now, else gives null. Throws as `open` rejects, and `EBUSY` where a process was stopped
+   * in the middle of joining or leaving it: `open` waits for that one.
+   */
   static tryOpen(target: ChannelTarget, options?: ChannelOpenOptions): Channel | null {
     return tryOpen(checkOpening(target, options));
   }
@@ -139,7 +143,7 @@ export class Channel {
    * keeps and closes his own.
    *
    * @throws `EBADF`; `EACCES` for another user's, whose mode does not let it be opened anew; `ERR_INTERPROC_UNLINKED` for
-   *   one whose name was removed; and as `open`.
+   *   one whose name was removed; and as `tryOpen`.
    */
   static fromFd(fd: number, options?: ChannelOpenOptions): Channel {
     return build(segmentFromFd(fd, options));
@@ -270,7 +274,7 @@ export class Channel {
 
   /** Removes the name; who has it open goes on. Throws `ENOENT` where it leads elsewhere by now, `EACCES`, `EPERM`. */
   unlink(): void {
-    if (this.linked) return unlinkTarget(this.#target as Target);
+    if (this.linked) return unlinkTarget(this.#target as Target, this.#file);
     throw new IpcError(
       'ENOENT',
       `ENOENT: no such file or directory, unlink: no name leads to ${this.#about}`,
@@ -295,7 +299,8 @@ export class Channel {
 
   /**
    * Closes the sender and the receiver that it has, and leaves. The last participant to leave removes the name, unless
-   * it is to persist. Again is allowed and does nothing.
+   * it is to persist, or another process was stopped in the middle of joining or leaving. Again is allowed and does
+   * nothing.
    */
   close(): void {
     if (this.closed) return;

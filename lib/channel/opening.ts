@@ -3,13 +3,20 @@
  * not there yet, or was removed and made anew; who makes the channel on a file system without O_TMPFILE is done with it.
  */
 import { type FSWatcher, watch } from 'node:fs';
+import type { IpcError } from '../errors.js';
 import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
 import { fileNameOf, folderOf, type Target } from './target.js';
 
 const lookAgainMs = 100;
 const napMs = 1;
 
-/** Resolves with what `attempt` gives, once that is not null. Rejects with what it throws. */
+/** Another process is joining or leaving it, or was stopped in the middle of that. */
+function isBusy(error: unknown): boolean {
+  const { code, syscall } = error as Partial<IpcError>;
+  return code === 'EBUSY' && syscall === 'fcntl_locking';
+}
+
+/** Resolves with what `attempt` gives, once that is not null. Rejects with what it throws, unless that is soon over. */
 export function whenThere<T>(
   target: Target,
   options: WaitOptions | undefined,
@@ -28,6 +35,10 @@ export function whenThere<T>(
         stop();
         settle.resolve(opened);
       } catch (error) {
+        if (isBusy(error)) {
+          lookNowAndThen(); // no folder tells of its end
+          return false;
+        }
         stop();
         settle.reject(error);
       }
@@ -50,12 +61,21 @@ export function whenThere<T>(
   });
 }
 
+function unlessBusy<T>(attempt: () => T | null): T | null {
+  try {
+    return attempt();
+  } catch (error) {
+    if (isBusy(error)) return null;
+    throw error;
+  }
+}
+
 const nobodyWakes = new Int32Array(new SharedArrayBuffer(4));
 
 /** As `whenThere`, blocking the calling thread. */
 export function whenThereSync<T>(options: SyncWaitOptions | undefined, attempt: () => T | null): T {
   return waitSync('open', options, (sliceMs) => {
-    const opened = attempt();
+    const opened = unlessBusy(attempt);
     if (opened !== null) return opened;
     if (sliceMs > 0) Atomics.wait(nobodyWakes, 0, 0, Math.min(napMs, sliceMs));
     return undefined;

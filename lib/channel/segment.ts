@@ -41,6 +41,8 @@ export interface Opening {
   target: Target;
   capacity: number | undefined;
   readOnly: boolean;
+  /** Who calls tries again soon where another process is joining or leaving it. */
+  again?: boolean;
 }
 
 function checkExpected(options: ChannelOpenOptions | undefined) {
@@ -78,11 +80,11 @@ export function createAnonymousSegment(options: Omit<ChannelCreateOptions, 'pers
 }
 
 /** Null where there is none, or its maker is not done with it. */
-export function tryOpenSegment({ target, capacity, readOnly }: Opening): Segment | null {
+export function tryOpenSegment(opening: Opening): Segment | null {
   try {
-    const file = openTarget(target, readOnly);
+    const file = openTarget(opening.target, opening.readOnly);
     try {
-      return isReady(file) ? join(file, target, capacity) : null;
+      return isReady(file) ? join(file, opening) : null;
     } finally {
       native.fileClose(file); // the participant has its own reference
     }
@@ -94,19 +96,21 @@ export function tryOpenSegment({ target, capacity, readOnly }: Opening): Segment
 
 export function segmentFromFd(fd: number, options: ChannelOpenOptions | undefined): Segment {
   const checked = checkInteger(fd, 'fd', 0, maxFd);
-  const { capacity, readOnly } = checkExpected(options);
-  const file = native.fileFromFd(checked, readOnly);
+  const expected = checkExpected(options);
+  const file = native.fileFromFd(checked, expected.readOnly);
   try {
-    return join(file, undefined, capacity);
+    return join(file, { target: undefined, ...expected });
   } finally {
     native.fileClose(file);
   }
 }
 
-function join(file: NativeFile, target: Target | undefined, expected: number | undefined): Segment {
+type Joining = Pick<Opening, 'capacity' | 'again'> & Pick<Segment, 'target'>;
+
+function join(file: NativeFile, { target, capacity: expected, again = false }: Joining): Segment {
   const label = target?.label ?? '';
   checkSegment(file, label);
-  const participant = native.segmentJoin(file, target?.path ?? '');
+  const participant = native.segmentJoin(file, target?.path ?? '', again);
   const capacity = native.participantCapacity(participant);
   if (expected === undefined || expected === capacity) return { participant, target, created: false };
   native.participantLeave(participant);

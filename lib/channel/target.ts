@@ -37,9 +37,9 @@ export function openTarget({ name, object }: Target, readOnly: boolean): NativeF
   return name === null ? native.mappedFileOpen(object, readOnly) : native.posixShmOpen(object, readOnly);
 }
 
-export function unlinkTarget({ name, object }: Target): void {
-  if (name === null) native.mappedFileUnlink(object);
-  else native.posixShmUnlink(object);
+/** With a file: only if the target leads to it, else `ENOENT`. */
+export function unlinkTarget({ path, object }: Target, file?: NativeFile): void {
+  native.segmentUnlink(path, object, file);
 }
 
 export function isThere(target: Target): boolean {

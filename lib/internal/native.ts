@@ -192,7 +192,10 @@ export interface Native {
     ...access: NativeAccess
   ): NativeParticipant;
   segmentCreateAnonymous(capacity: number, persist: boolean, ...access: NativeAccess): NativeParticipant;
-  segmentJoin(file: NativeFile, path: string): NativeParticipant;
+  /** `again`: who calls tries again soon where the segment's gate can't be had. */
+  segmentJoin(file: NativeFile, path: string, again: boolean): NativeParticipant;
+  /** With a file: only if the path leads to it. */
+  segmentUnlink(path: string, label: string, file: NativeFile | undefined): void;
   readonly segmentLayout: SegmentLayout;
   participantFile(participant: NativeParticipant): NativeFile;
   participantId(participant: NativeParticipant): number;

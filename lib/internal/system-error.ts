@@ -41,9 +41,7 @@ const limits: Record<string, (native: Native) => string> = {
   'EPERM mmap': () =>
     'the object is sealed against new writable mappings (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE)',
   'ENOMEM mmap': addresses,
-  'ENOMEM fallocate': () =>
-    'so much memory is not there (free memory and swap, or memory.max of the cgroup); ' +
-    '{ reserve: false } takes pages on first use',
+  'ENOMEM fallocate': () => 'so much memory is not there (free memory and swap, or memory.max of the cgroup)',
   'EFBIG fallocate': fileSize,
   'EFBIG ftruncate': fileSize,
   'EPERM ftruncate': () => 'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK)',
@@ -52,6 +50,12 @@ const limits: Record<string, (native: Native) => string> = {
     'the object takes no more seals (F_SEAL_SEAL), or its descriptor is open for reading only',
   'EBUSY fcntl': () => 'F_SEAL_WRITE needs that nobody maps the object for writing; "future-write" does not',
   'EINVAL fcntl': () => 'the object knows no seals, or this kernel does not know the seal',
+  'EBUSY fcntl_locking': () =>
+    'another process holds the gate of the channel: it was stopped (SIGSTOP, a debugger, a frozen container) in the ' +
+    'middle of joining or leaving; let it go on, or end it',
+  'EINVAL fcntl_locking': noLocks,
+  'ENOLCK fcntl_locking': noLocks,
+  'EOPNOTSUPP fcntl_locking': noLocks,
   'EINVAL madvise': () =>
     'this kernel has not that advice for this kind of memory, or not while it is locked',
   'ENOSYS futex_waitv': () =>
@@ -96,6 +100,10 @@ function addresses(native: Native): string {
     `${resourceLimit(native, 'as')} bytes of addresses (RLIMIT_AS, \`ulimit -v\`), no more than its processor knows, ` +
     `and memory as sysctl vm.overcommit_memory (${kernelSetting('vm.overcommit_memory')}) allows`
   );
+}
+
+function noLocks(): string {
+  return 'its file system has no open file description locks, by which participants of a channel are known to live';
 }
 
 function noPage(): string {

@@ -10,7 +10,7 @@ import { explained } from '../internal/system-error.js';
 import { MappedRegion } from './mapped-region.js';
 import { constructWindow, MemoryWindow, type WindowOptions } from './memory-window.js';
 import { checkFlag, checkSize, type MemoryStat, toMemoryStat } from './options.js';
-import { spaceHint } from './space.js';
+import { reserveHint } from './space.js';
 
 /**
  * What nobody can do to the object any more, not even its owner. man 2 fcntl, "File Sealing".
@@ -132,7 +132,7 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
     // Mapped first: a size that can't be mapped must not become the object's. Beyond its end a mapping is allowed.
     const mapping = native.mapFile(this.#file, 0, bytes, label);
     try {
-      explained(() => native.fileResize(this.#file, bytes, reserve, label), spaceHint(path));
+      explained(() => native.fileResize(this.#file, bytes, reserve, label), reserveHint(path));
     } catch (error) {
       native.mappingClose(mapping);
       throw error;

@@ -14,7 +14,7 @@ import {
   type OpenOptions,
   toMemoryStat,
 } from './options.js';
-import { spaceHint } from './space.js';
+import { reserveHint } from './space.js';
 
 const construct = Symbol('construct');
 
@@ -42,7 +42,7 @@ export class MappedFile<Shared extends boolean = false> extends FileMemory<Share
     const { size, reserve, shared, access } = checkCreate(options);
     const file = explained(
       () => native.mappedFileCreate(checked, size, reserve, ...access),
-      spaceHint(checked),
+      reserveHint(checked),
     );
     try {
       return mapped(file, checked, shared, true);

@@ -32,7 +32,7 @@ import {
   type OpenOptions,
   toMemoryStat,
 } from './options.js';
-import { spaceHint } from './space.js';
+import { reserveHint } from './space.js';
 
 export interface SharedMemoryAnonymousOptions<Shared extends boolean = boolean>
   extends CreateOptions<Shared> {
@@ -77,7 +77,7 @@ export class SharedMemory<Shared extends boolean = false> extends FileMemory<Sha
     const { size, reserve, shared, access } = checkCreate(options);
     const file = explained(
       () => native.posixShmCreate(checked, size, reserve, ...access),
-      spaceHint(native.posixShmPath(checked)),
+      reserveHint(native.posixShmPath(checked)),
     );
     try {
       return named(file, checked, shared, true);
@@ -130,7 +130,8 @@ export class SharedMemory<Shared extends boolean = false> extends FileMemory<Sha
     const { seal = true, label = 'interproc' } = options;
     const asked = typeof seal === 'boolean' ? (seal ? ['shrink'] : []) : seal;
     const seals = checkSeals(asked, 'options.seal');
-    const file = native.memfdCreate(checkLabel(label), size, reserve, ...access);
+    const checked = checkLabel(label);
+    const file = explained(() => native.memfdCreate(checked, size, reserve, ...access), reserveHint(''));
     return withFile(file, () => {
       const memory = unnamed(file, shared, true);
       try {

@@ -32,6 +32,15 @@ function filesOf(directory: string): string | undefined {
   }
 }
 
+/** As `spaceHint`, for objects that need not be reserved. */
+export function reserveHint(path: string): (error: IpcError) => string | undefined {
+  const ofSpace = spaceHint(path);
+  return (error) =>
+    error.code === 'ENOMEM' && error.syscall === 'fallocate'
+      ? '{ reserve: false } takes pages on first use'
+      : ofSpace(error);
+}
+
 function sizeOf(directory: string): string {
   try {
     const { blocks, bavail, bsize } = statfsSync(directory);

@@ -55,7 +55,7 @@
  * file description of its own (man 2 fcntl, "Open file description locks"); who only reads holds a
  * read lock at 2^62 + 2^30 + its id. The kernel lets go of it however the process ends. Ids are
  * random and of 30 bits; a role holds the id of its owner, and an owner whose byte is not locked is
- * dead. The byte before, the gate, is locked while somebody joins or leaves.
+ * dead. The byte before, the gate, is locked while somebody joins, leaves or removes the name.
  */
 #ifndef INTERPROC_H_
 #define INTERPROC_H_
@@ -386,13 +386,19 @@ static inline int interproc__open_owner(struct interproc_owner* owner, int fd, i
   return owner->fd >= 0 ? 0 : owner->fd;
 }
 
-/* The gate: held while joining and leaving, for microseconds. -EBUSY when somebody was stopped in
- * it. */
-static inline int interproc__enter_gate(int fd) {
-  for (int tries = 0; tries < 20000; ++tries) {
+/*
+ * The gate: held while joining and leaving, for microseconds. -EBUSY after so many tries: somebody
+ * was stopped in it (SIGSTOP, a debugger, a frozen container). Each try is followed by a nap, not
+ * measured by a clock: where the machine is so busy that whoever is in the gate gets no turn, naps
+ * are longer, too. INTERPROC_GATE_TRIES, which C programs get, are some seconds.
+ */
+#define INTERPROC_GATE_TRIES 20000
+static inline int interproc__enter_gate(int fd, int tries) {
+  for (int tried = 0; tried < tries; ++tried) {
     const int result = interproc__lock(fd, F_OFD_SETLK, F_WRLCK, INTERPROC__GATE);
     if (result != -EAGAIN && result != -EACCES) return result;
-    interproc__nap(tries < 100 ? 10000 : 100000);
+    INTERPROC_FAILPOINT("gate.busy");
+    interproc__nap(tried < 100 ? 10000 : 100000);
   }
   return -EBUSY;
 }
@@ -579,16 +585,17 @@ static inline void interproc_discard(struct interproc_owner* me) {
 /*
  * Takes part in the segment behind `fd`. `fresh`: it is new and nobody can find it yet.
  * INTERPROC_BUSY when 48 others do, INTERPROC_UNLINKED when its name was removed, -EACCES when the
- * file may not be opened, -ENOLCK or -EINVAL where its file system knows no locks.
+ * file may not be opened, -ENOLCK or -EINVAL where its file system knows no locks, -EBUSY when the
+ * gate could not be had in so many tries.
  */
 static inline int interproc_join(struct interproc_owner* me, struct interproc_header* header,
-                                 int fd, int read_only, int fresh) {
+                                 int fd, int read_only, int fresh, int gate_tries) {
   memset(me, 0, sizeof(*me));
   int result = interproc__open_owner(me, fd, read_only ? O_RDONLY : O_RDWR);
   if (result != 0) return result;
   /* An opener that can't write can't lock for writing either; it passes by a retired segment
    * unseen. */
-  result = read_only || fresh ? 0 : interproc__enter_gate(me->fd);
+  result = read_only || fresh ? 0 : interproc__enter_gate(me->fd, gate_tries);
   INTERPROC_FAILPOINT("join.gated");
   if (result == 0 && !fresh && interproc__unlinked(me, header)) result = INTERPROC_UNLINKED;
   if (result == 0) result = interproc__claim_id(me, header, read_only);
@@ -603,14 +610,53 @@ static inline int interproc_join(struct interproc_owner* me, struct interproc_he
   return result;
 }
 
-/* How a segment loses its name, with the gate held: removes `path` if that still leads to it. */
-static inline void interproc__unlink_here(int fd, const char* path) {
+static inline int interproc__leads_to(const char* path, int fd) {
   struct statx mine, there;
-  if (interproc__status_of(fd, &mine) == 0 &&
-      interproc__status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &there) == 0 &&
-      mine.stx_ino == there.stx_ino && mine.stx_dev_major == there.stx_dev_major &&
-      mine.stx_dev_minor == there.stx_dev_minor) {
-    (void)unlink(path);
+  return interproc__status_of(fd, &mine) == 0 &&
+         interproc__status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &there) == 0 &&
+         mine.stx_ino == there.stx_ino && mine.stx_dev_major == there.stx_dev_major &&
+         mine.stx_dev_minor == there.stx_dev_minor;
+}
+
+/*
+ * How a segment loses its name when it is not needed any more: removes `path` if that still leads
+ * to it. REQUIRES the gate: who removes names without it may do so, and another be made, just
+ * before the last step.
+ */
+static inline void interproc__unlink_here(int fd, const char* path) {
+  if (!interproc__leads_to(path, fd)) return;
+  INTERPROC_FAILPOINT("retire.found");
+  (void)unlink(path);
+}
+
+/*
+ * How it loses its name because somebody wants that: removes `path`, or with `only` >= 0, if it
+ * leads to that file; else -ENOENT. With the gate of the segment that it leads to, so that nobody
+ * who leaves that one takes its successor for it. Goes on without where it can't be had: it is no
+ * segment, or another user's, or somebody was stopped in the gate.
+ */
+static inline int interproc__remove_name(const char* path, int only, int gate_tries) {
+  for (;;) {
+    struct statx status;
+    int fd = -1;
+    if (interproc__status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &status) == 0 &&
+        S_ISREG(status.stx_mode)) {
+      fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    }
+    const int gated = fd >= 0 && interproc__enter_gate(fd, gate_tries) == 0;
+    INTERPROC_FAILPOINT("unlink.gated");
+    /* Another took its place before the gate was had: that one's gate counts. */
+    const int moved = gated && !interproc__leads_to(path, fd);
+    int result = 0;
+    if (!moved && only >= 0 && !interproc__leads_to(path, only)) {
+      result = -ENOENT;
+    } else if (!moved && unlink(path) != 0) {
+      result = -errno;
+    }
+    INTERPROC_FAILPOINT("unlink.removed");
+    if (gated) interproc__leave_gate(fd);
+    if (fd >= 0) close(fd);
+    if (!moved) return result;
   }
 }
 
@@ -623,26 +669,32 @@ static inline void interproc__retire(struct interproc_header* header, int fd, co
 }
 
 /*
- * Removes a segment whose participants are all dead: 1, or 0 when one lives. `fd` is a description
- * of one's own, open for writing.
+ * Removes a segment whose participants are all dead: 1, or 0 when one lives, or -EBUSY when the
+ * gate could not be had in so many tries. `fd` is a description of one's own, open for writing.
  */
 static inline int interproc_retire_if_dead(struct interproc_header* header, int fd,
-                                           const char* path) {
-  int result = interproc__enter_gate(fd);
+                                           const char* path, int gate_tries) {
+  /* Who sees one alive needs no gate to say so. */
+  int64_t living = interproc__living(fd, 1, INTERPROC_OWNER_MASK);
+  if (living != 0) return living < 0 ? (int)living : 0;
+  int result = interproc__enter_gate(fd, gate_tries);
   if (result != 0) return result;
-  const int64_t living = interproc__living(fd, 1, INTERPROC_OWNER_MASK);
+  living = interproc__living(fd, 1, INTERPROC_OWNER_MASK);
   result = living < 0 ? (int)living : living == 0;
   if (result == 1) interproc__retire(header, fd, path);
   interproc__leave_gate(fd);
   return result;
 }
 
-/* Leaves, as the last one also removes the name `path` (NULL: has none), unless it is to persist.
+/*
+ * Leaves, as the last one also removes the name `path` (NULL: has none), unless it is to persist.
+ * Where the gate can't be had in so many tries, the name stays: for the next one who leaves as the
+ * last, or who creates.
  */
 static inline void interproc_leave(struct interproc_owner* me, struct interproc_header* header,
-                                   const char* path) {
+                                   const char* path, int gate_tries) {
   if (me->fd >= 0 && me->id != 0 && (me->id & INTERPROC_READER_BIT) == 0) {
-    const int gated = interproc__enter_gate(me->fd);
+    const int gated = interproc__enter_gate(me->fd, gate_tries);
     INTERPROC_FAILPOINT("leave.gated");
     struct interproc_participant* entry =
         (struct interproc_participant*)interproc_find_participant(header, me->id);
@@ -840,7 +892,8 @@ static inline int interproc__enter(struct interproc_channel* channel) {
   munmap(channel->header, INTERPROC_HEADER_SIZE);
   channel->header = NULL;
   if (result == 0) result = interproc__map(channel, capacity);
-  if (result == 0) result = interproc_join(&channel->me, channel->header, channel->fd, 0, 0);
+  if (result == 0)
+    result = interproc_join(&channel->me, channel->header, channel->fd, 0, 0, INTERPROC_GATE_TRIES);
   return result;
 }
 
@@ -865,7 +918,7 @@ static inline int interproc__build(struct interproc_channel* channel,
   result = interproc__map(channel, capacity);
   if (result != 0) return result;
   interproc_init(channel->header, capacity, flags | (options->persist ? INTERPROC_PERSIST : 0));
-  return interproc_join(&channel->me, channel->header, channel->fd, 0, 1);
+  return interproc_join(&channel->me, channel->header, channel->fd, 0, 1, 0);
 }
 
 static inline void interproc__start(struct interproc_channel* channel) {
@@ -915,7 +968,7 @@ static inline int interproc__replace_dead(const char* path) {
       uint32_t capacity;
       const int state = interproc_check(header, status.stx_size, &capacity);
       if (state == 0 || state == INTERPROC_UNLINKED)
-        result = interproc_retire_if_dead(header, fd, path);
+        result = interproc_retire_if_dead(header, fd, path, INTERPROC_GATE_TRIES);
       munmap(base, INTERPROC_HEADER_SIZE);
     }
   }
@@ -926,7 +979,8 @@ static inline int interproc__replace_dead(const char* path) {
 /*
  * Makes a channel with a name. It appears complete or not at all, and takes the place of one whose
  * participants are all dead. -EEXIST when one of those lives, or when it is something else,
- * -EOPNOTSUPP where the file system has no O_TMPFILE.
+ * -EOPNOTSUPP where the file system has no O_TMPFILE, -EBUSY after some seconds when a process was
+ * stopped in the middle of joining or leaving a dead one that is there.
  */
 static inline int interproc_create(struct interproc_channel* channel, const char* name,
                                    const struct interproc_options* options) {
@@ -949,7 +1003,8 @@ static inline int interproc_create(struct interproc_channel* channel, const char
     result = replaced == 1 ? 0 : replaced < 0 ? replaced : -EEXIST;
   }
   if (result == 0) return 0;
-  if (channel->me.id != 0) interproc_leave(&channel->me, channel->header, NULL);
+  if (channel->me.id != 0)
+    interproc_leave(&channel->me, channel->header, NULL, INTERPROC_GATE_TRIES);
   interproc__unmap(channel);
   return result;
 }
@@ -962,7 +1017,11 @@ static inline int interproc__try_open(struct interproc_channel* channel) {
   return result;
 }
 
-/* Opens a channel by its name, and waits until there is one: -ETIMEDOUT; -1 ms is for ever. */
+/*
+ * Opens a channel by its name, and waits until there is one: -ETIMEDOUT; -1 ms is for ever. -EBUSY
+ * after some seconds, whatever the timeout, when a process was stopped in the middle of joining or
+ * leaving it.
+ */
 static inline int interproc_open(struct interproc_channel* channel, const char* name,
                                  int64_t timeout_ms) {
   interproc__start(channel);
@@ -980,10 +1039,20 @@ static inline int interproc_open(struct interproc_channel* channel, const char* 
   }
 }
 
-/* Close what is attached before. */
+/* Removes the name of a channel, or whatever else has it; who has it open goes on. -ENOENT. */
+static inline int interproc_unlink(const char* name) {
+  struct interproc_channel named;
+  interproc__start(&named);
+  const int result = interproc__path_of(&named, name);
+  return result == 0 ? interproc__remove_name(named.path, -1, INTERPROC_GATE_TRIES) : result;
+}
+
+/* Close what is attached before. Tries for some seconds to get past a process that was stopped in
+ * the middle of joining or leaving; after that, the name stays. */
 static inline void interproc_close(struct interproc_channel* channel) {
   if (channel->header == NULL) return;
-  interproc_leave(&channel->me, channel->header, *channel->path == '\0' ? NULL : channel->path);
+  interproc_leave(&channel->me, channel->header, *channel->path == '\0' ? NULL : channel->path,
+                  INTERPROC_GATE_TRIES);
   interproc__unmap(channel);
 }
 

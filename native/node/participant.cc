@@ -74,15 +74,36 @@ Napi::Value CreateAnonymous(const Napi::CallbackInfo& info) {
   return ParticipantToJs(info.Env(), os::Participant::CreateAnonymous(registry, options), {});
 }
 
-// segmentJoin(file, path): '' for one that came as a descriptor
+// segmentJoin(file, path, again): '' for one that came as a descriptor; `again`: who calls tries
+// again soon where the gate can't be had
 Napi::Value Join(const Napi::CallbackInfo& info) {
   Args args(info);
   os::Ref<os::MemoryFile>* file = MemoryFileHandle::Of(args, 0);
   const std::string path = args.Text(1);
+  const auto gate_tries = args.Flag(2) ? os::GateTries::kFew : os::GateTries::kSome;
   if (!args.ok()) return info.Env().Undefined();
   if (!*file) return Fail(info.Env(), {EBADF, "open"}, path);
   const auto& registry = info.Env().GetInstanceData<EnvData>()->participants;
-  return ParticipantToJs(info.Env(), os::Participant::Join(registry, *file, path), path);
+  return ParticipantToJs(info.Env(), os::Participant::Join(registry, *file, path, gate_tries),
+                         path);
+}
+
+// segmentUnlink(path, label, file): with undefined for the file, whatever the path leads to
+Napi::Value Unlink(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string path = args.Text(0);
+  const std::string label = args.Text(1);
+  const char* syscall = label == path ? "unlink" : "shm_unlink";
+  os::Ref<os::MemoryFile> only;
+  if (!args.at(2).IsUndefined()) {
+    os::Ref<os::MemoryFile>* file = MemoryFileHandle::Of(args, 2);
+    if (!args.ok()) return info.Env().Undefined();
+    if (!*file) return Fail(info.Env(), {EBADF, syscall}, label);
+    only = *file;
+  }
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<void> gone = os::Participant::Unlink(path, only.get(), syscall);
+  return gone.ok() ? info.Env().Undefined() : Fail(info.Env(), gone.error(), label);
 }
 
 // participantFile(participant): a handle of its own
@@ -288,6 +309,7 @@ void InitParticipant(Napi::Env env, Napi::Object exports) {
   exports.Set("segmentCreate", Napi::Function::New(env, Create));
   exports.Set("segmentCreateAnonymous", Napi::Function::New(env, CreateAnonymous));
   exports.Set("segmentJoin", Napi::Function::New(env, Join));
+  exports.Set("segmentUnlink", Napi::Function::New(env, Unlink));
   exports.Set("participantFile", Napi::Function::New(env, File));
   exports.Set("participantId", Napi::Function::New(env, Id));
   exports.Set("participantCapacity", Napi::Function::New(env, Capacity));

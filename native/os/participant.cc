@@ -15,6 +15,22 @@ namespace {
 
 constexpr int kOwnersMax = 1024;
 
+// How errors of locks are called: man 2 fcntl, "Open file description locks".
+constexpr const char* kLocking = "fcntl_locking";
+
+// What of interproc_join failed: its description could not be opened, or not locked.
+Error JoinError(int result) {
+  switch (-result) {
+    case EBUSY:
+    case EINVAL:
+    case ENOLCK:
+    case EOPNOTSUPP:
+      return ProtocolError(result, kLocking);
+    default:
+      return ProtocolError(result, "open");
+  }
+}
+
 // The header of a file, for a moment. Guarded, since it may be anybody's.
 Result<Ref<Mapping>> MapHeader(const Ref<MemoryFile>& file, uint64_t size) {
   if (size == 0) return ProtocolError(INTERPROC_NOT_READY, "open");
@@ -46,8 +62,9 @@ Result<bool> RemoveDead(const std::string& path) {
   uint32_t capacity;
   const int state = interproc_check(header, size.value(), &capacity);
   if (state != 0 && state != INTERPROC_UNLINKED) return false;
-  const int removed = interproc_retire_if_dead(header, file->fd(), path.c_str());
-  if (removed < 0) return ProtocolError(removed, "fcntl");
+  const int removed = interproc_retire_if_dead(header, file->fd(), path.c_str(),
+                                               static_cast<int>(GateTries::kSome));
+  if (removed < 0) return ProtocolError(removed, kLocking);
   return removed == 1;
 }
 
@@ -57,9 +74,9 @@ Result<void> Found(int fd, const SegmentOptions& options, uint32_t flags, interp
   if (base == MAP_FAILED) return LastError("mmap");
   auto* header = static_cast<interproc_header*>(base);
   interproc_init(header, options.capacity, flags | (options.persist ? INTERPROC_PERSIST : 0));
-  const int joined = interproc_join(owner, header, fd, 0, 1);
+  const int joined = interproc_join(owner, header, fd, 0, 1, 0);
   munmap(base, INTERPROC_HEADER_SIZE);
-  if (joined != 0) return ProtocolError(joined, "fcntl");
+  if (joined != 0) return JoinError(joined);
   return {};
 }
 
@@ -129,7 +146,7 @@ Result<Ref<Participant>> Participant::CreateAnonymous(const Registry& registry,
 }
 
 Result<Ref<Participant>> Participant::Join(const Registry& registry, const Ref<MemoryFile>& file,
-                                           const std::string& path) {
+                                           const std::string& path, GateTries gate_tries) {
   const Result<uint64_t> size = SizeOf(*file.get());
   if (!size.ok()) return size.error();
   Result<Ref<Mapping>> mapping = MapHeader(file, size.value());
@@ -149,9 +166,9 @@ Result<Ref<Participant>> Participant::Join(const Registry& registry, const Ref<M
   Ref<Participant> joined = Ref<Participant>::Adopt(new Participant(registry));
   joined->file_ = file;
   joined->path_ = path.empty() ? NameOf(file->fd(), header) : path;
-  const int result =
-      interproc_join(&joined->owner_, header, file->fd(), file->read_only() ? 1 : 0, 0);
-  if (result != 0) return ProtocolError(result, result == -EACCES ? "open" : "fcntl");
+  const int result = interproc_join(&joined->owner_, header, file->fd(), file->read_only() ? 1 : 0,
+                                    0, static_cast<int>(gate_tries));
+  if (result != 0) return JoinError(result);
   const Result<void> settled = joined->Settle(uint64_t{INTERPROC_HEADER_SIZE} + capacity);
   if (!settled.ok()) return settled.error();
   return joined;
@@ -172,7 +189,16 @@ Participant::~Participant() {
     interproc_discard(&owner_);
     return;
   }
-  interproc_leave(&owner_, header(), path_.empty() ? nullptr : path_.c_str());
+  interproc_leave(&owner_, header(), path_.empty() ? nullptr : path_.c_str(),
+                  static_cast<int>(GateTries::kSome));
+}
+
+Result<void> Participant::Unlink(const std::string& path, const MemoryFile* only,
+                                 const char* syscall) {
+  const int removed = interproc__remove_name(path.c_str(), only == nullptr ? -1 : only->fd(),
+                                             static_cast<int>(GateTries::kSome));
+  if (removed != 0) return ProtocolError(removed, syscall);
+  return {};
 }
 
 uint32_t Participant::capacity() const {
@@ -185,21 +211,21 @@ const unsigned char* Participant::ring() const {
 
 Result<bool> Participant::Alive(uint32_t owner) const {
   const int alive = interproc_owner_alive(&owner_, owner_.fd, owner);
-  if (alive < 0) return ProtocolError(alive, "fcntl");
+  if (alive < 0) return ProtocolError(alive, kLocking);
   return alive == 1;
 }
 
 Result<std::vector<uint32_t>> Participant::Owners() const {
   std::vector<uint32_t> owners(kOwnersMax);
   const int count = interproc_list_owners(&owner_, owners.data(), kOwnersMax);
-  if (count < 0) return ProtocolError(count, "fcntl");
+  if (count < 0) return ProtocolError(count, kLocking);
   owners.resize(static_cast<size_t>(count));
   return owners;
 }
 
 Result<Ref<Role>> Role::Take(const Ref<Participant>& participant, interproc_side side) {
   const int taken = interproc_take_role(&participant->owner(), participant->header(), side);
-  if (taken != 0) return ProtocolError(taken, "fcntl");
+  if (taken != 0) return ProtocolError(taken, kLocking);
   return Ref<Role>::Adopt(new Role(participant, side));
 }
 

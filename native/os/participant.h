@@ -40,20 +40,33 @@ struct SegmentOptions {
   Access access;
 };
 
+// How long the gate of a segment is tried for, which is held for microseconds unless a process was
+// stopped in it: no call of the package waits for that. About 50 ms, or 2 for who tries again.
+enum class GateTries { kFew = 20, kSome = 300 };
+
 class Participant : public RefCounted<Participant> {
  public:
   using Registry = Ref<ParticipantRegistry>;
 
-  // A new segment at `path`, in place of one whose participants are all dead. EEXIST.
+  // A new segment at `path`, in place of one whose participants are all dead. EEXIST; EBUSY
+  // (fcntl_locking) when the gate of that one can't be had.
   static Result<Ref<Participant>> Create(const Registry& registry, const std::string& path,
                                          const SegmentOptions& options, const char* syscall);
   // A new segment without a name, sealed against every change of its size.
   static Result<Ref<Participant>> CreateAnonymous(const Registry& registry,
                                                   const SegmentOptions& options);
-  // Takes part in the segment in `file`; `path` is its name, if it is known by one.
+  // Takes part in the segment in `file`; `path` is its name, if it is known by one. EBUSY
+  // (fcntl_locking) when its gate can't be had.
   static Result<Ref<Participant>> Join(const Registry& registry, const Ref<MemoryFile>& file,
-                                       const std::string& path);
+                                       const std::string& path,
+                                       GateTries gate_tries = GateTries::kSome);
+  // Leaves. Where the gate can't be had, the name stays: for the next one who leaves as the last,
+  // or who creates.
   ~Participant();
+
+  // Removes the name `path`; with `only`, if it leads to that file, else ENOENT. With the gate of
+  // the segment that it leads to, if that can be had: see interproc__remove_name.
+  static Result<void> Unlink(const std::string& path, const MemoryFile* only, const char* syscall);
 
   const Ref<MemoryFile>& file() const { return file_; }
   const std::string& path() const { return path_; }

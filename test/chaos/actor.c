@@ -135,6 +135,11 @@ int main(int count, char** given) {
   const char* command = argument[0];
   struct interproc_channel channel;
   const struct interproc_options options = {(uint32_t)atoi(argument[2]), 0, 0};
+  if (strcmp(command, "unlink") == 0) {
+    must(interproc_unlink(argument[1]), "unlink");
+    say("end\n");
+    return 0;
+  }
   if (strcmp(command, "create") == 0) {
     must(interproc_create(&channel, argument[1], &options), "create");
   } else {

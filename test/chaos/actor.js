@@ -130,6 +130,12 @@ async function receive(channel) {
   receiver.close();
 }
 
+if (command === 'unlink') {
+  Channel.unlink(name);
+  say('end');
+  process.exit();
+}
+
 const capacity = Number(third);
 /** @type {Channel} */
 let channel;

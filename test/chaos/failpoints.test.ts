@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Channel, type Receiver, type Sender } from 'interproc';
 import { afterAll, describe, expect, it } from 'vitest';
 import { compile } from '../interop/programs.js';
+import { holdGate } from '../support/gate.js';
 import { channelName, prefix } from '../support/names.js';
 import { inNode, type Language, linesOf, runActor, startActor, startVictim, type Victim } from './actors.js';
 import { lengthOf, messageOf, numberOf } from './messages.js';
@@ -63,7 +64,7 @@ const creating = [
   'join.listed',
 ];
 const joining = ['join.gated', 'join.locked', 'join.described', 'join.listed'];
-const retiring = ['retire.marked', 'retire.unlinked'];
+const retiring = ['retire.marked', 'retire.found', 'retire.unlinked'];
 const leaving = ['leave.gated', 'leave.struck'];
 
 // Passed with each message, or with many.
@@ -175,6 +176,43 @@ describe('one that dies while it opens a channel', () => {
     expect(channel.participants()).toHaveLength(1);
     channel.close();
     expectNoName(name);
+  });
+});
+
+describe('one that dies while it waits at the gate', () => {
+  const cases = [
+    ...walks('Node', ['open'], ['gate.busy'], [1, 5]),
+    ...walks('C', ['open'], ['gate.busy'], [1, 5]),
+  ];
+
+  it.each(cases)(`is in nobody's way: ${title}`, async ({ language, failpoint, hit, form }) => {
+    const name = channelName();
+    const channel = Channel.create(name, { capacity });
+    const { letGo } = await holdGate(channel.path as string);
+    await startVictim(failpoint, hit, languages[language], form, name).died;
+    await letGo();
+    for (const each of Object.values(languages)) await runActor(each, 'open', name);
+    expectUsable(channel);
+    expectNoName(name);
+  });
+});
+
+describe('one that dies while it removes the name', () => {
+  const steps = ['unlink.gated', 'unlink.removed'];
+  const cases = [...walks('Node', ['unlink'], steps, [1]), ...walks('C', ['unlink'], steps, [1])];
+
+  it.each(cases)(`has done so or not, and leaves the gate free: ${title}`, async (walk) => {
+    const { language, failpoint, hit, form } = walk;
+    const name = channelName();
+    const channel = Channel.create(name, { capacity });
+    await startVictim(failpoint, hit, languages[language], form, name).died;
+    expect(channel.linked).toBe(failpoint === 'unlink.gated');
+    const opened = Channel.openOrCreate(name, { capacity });
+    expect(opened.created).toBe(failpoint === 'unlink.removed');
+    expect(await runActor(languages[language], 'unlink', name)).toEqual(['end']);
+    expectNoName(name);
+    opened.close();
+    channel.close();
   });
 });
 
@@ -427,7 +465,9 @@ describe('the steps', () => {
     expect(inLib.length).toBeGreaterThan(10);
     expect([...inAddon, ...inLib].filter((name) => !reached.Node.has(name))).toEqual([]);
     // The addon joins, leaves and retires with the functions of the header.
-    const shared = inHeader.filter((name) => /^(create|join|leave|retire|attach|close)\./.test(name));
+    const shared = inHeader.filter((name) =>
+      /^(gate|create|join|leave|retire|unlink|attach|close)\./.test(name),
+    );
     expect(shared.length).toBeGreaterThan(10);
     expect(shared.filter((name) => !reached.Node.has(name))).toEqual([]);
   });

@@ -31,7 +31,7 @@ class Fenced {
     channel_->header = reinterpret_cast<interproc_header*>(base_ + page);
     channel_->ring = reinterpret_cast<unsigned char*>(channel_->header) + INTERPROC_HEADER_SIZE;
     channel_->capacity = capacity;
-    MUST(interproc_join(&channel_->me, channel_->header, channel_->fd, 0, 0) == 0);
+    MUST(interproc_join(&channel_->me, channel_->header, channel_->fd, 0, 0, 1) == 0);
     ASAN_POISON_MEMORY_REGION(channel_->ring + capacity, slack());
   }
   Fenced(const Fenced&) = delete;

@@ -161,11 +161,11 @@ TEST_CASE("channel: retire_if_dead removes one whose participants are dead, and 
   auto* header = static_cast<interproc_header*>(base);
   {
     const ChannelPtr living = Open(name.get());
-    CHECK(interproc_retire_if_dead(header, fd.get(), name.path().c_str()) == 0);
+    CHECK(interproc_retire_if_dead(header, fd.get(), name.path().c_str(), 1) == 0);
     CHECK(name.exists());
     Abandon(living.get());
     living->header->role[INTERPROC_SENDER].owner = 5;  // who is dead has no say
-    CHECK(interproc_retire_if_dead(header, fd.get(), name.path().c_str()) == 1);
+    CHECK(interproc_retire_if_dead(header, fd.get(), name.path().c_str(), 1) == 1);
   }
   CHECK(!name.exists());
   CHECK(header->id.state == INTERPROC_RETIRED);
@@ -176,7 +176,7 @@ TEST_CASE("channel: while somebody stands in the gate nobody joins and nobody re
   const ChannelName name;
   LeaveDead(name.get(), 64);
   const os::UniqueFd fd(open(name.path().c_str(), O_RDWR | O_CLOEXEC));
-  REQUIRE(interproc__enter_gate(fd.get()) == 0);
+  REQUIRE(interproc__enter_gate(fd.get(), 1) == 0);
   Child joins([&] { CHILD_EXPECT(TryOpen(name.get()) == -EBUSY); });
   Child creates([&] { CHILD_EXPECT(TryCreate(name.get(), 128) == -EBUSY); });
   CHECK(joins.ExitCode() == 0);
@@ -184,6 +184,87 @@ TEST_CASE("channel: while somebody stands in the gate nobody joins and nobody re
   CHECK(name.exists());
   interproc__leave_gate(fd.get());
   CHECK(TryCreate(name.get(), 128) == 0);
+}
+
+TEST_CASE("channel: unlinking removes the name, and tells where there is none") {
+  const ChannelName name;
+  const ChannelPtr channel = Create(name.get(), 64);
+  CHECK(interproc_unlink(name.get().c_str()) == 0);
+  CHECK(!name.exists());
+  CHECK(interproc_unlink(name.get().c_str()) == -ENOENT);
+  CHECK(interproc_unlink("") == -ENAMETOOLONG);
+  for (const char* content : {"", "something else"}) {
+    WriteFile(name.path(), content);
+    CHECK(interproc_unlink(name.get().c_str()) == 0);
+    CHECK(!name.exists());
+  }
+  REQUIRE(symlink("/dev/null", name.path().c_str()) == 0);
+  CHECK(interproc_unlink(name.get().c_str()) == 0);
+  CHECK(access("/dev/null", F_OK) == 0);
+  const ChannelPtr next = Create(name.get(), 64);
+  CHECK(interproc__remove_name(name.path().c_str(), channel->fd, 1) == -ENOENT);
+  CHECK(name.exists());
+  CHECK(interproc__remove_name(name.path().c_str(), next->fd, 1) == 0);
+  CHECK(!name.exists());
+}
+
+// Each of the two looks where the name leads to before it removes it: the other one and a creator
+// must not come between.
+TEST_CASE("channel: who leaves while the name is unlinked does not remove that of a successor") {
+  const ChannelName name;
+  Pipe told, leave, unlink_now, made;
+  Child leaving([&] {
+    const ChannelPtr own = Create(name.get(), 64);
+    told.Put('o');
+    leave.Get<char>();
+    bool waited = false;
+    on_step = [&](const std::string& step) {
+      if (step == "gate.busy" && !std::exchange(waited, true)) told.Put('w');
+      if (step != "retire.found") return;
+      told.Put('f');
+      made.Get<char>();
+    };
+  });
+  CHECK(told.Get<char>() == 'o');
+  Child unlinking([&] {
+    on_step = [&](const std::string& step) {
+      if (step != "unlink.gated") return;
+      told.Put('g');
+      unlink_now.Get<char>();
+    };
+    CHILD_EXPECT(interproc_unlink(name.get().c_str()) == 0);
+    on_step = nullptr;
+    const ChannelPtr successor = Create(name.get(), 128);
+    made.Put('m');
+    told.Put('m');
+    SleepUntilKilled();
+  });
+  CHECK(told.Get<char>() == 'g');
+  leave.Put('l');
+  // It stands at the gate; without one it would have found the name to be its own by now.
+  CHECK(told.Get<char>() == 'w');
+  unlink_now.Put('u');
+  CHECK(told.Get<char>() == 'm');
+  CHECK(leaving.ExitCode() == 0);
+  CHECK(name.exists());
+  CHECK(Open(name.get())->capacity == 128);
+}
+
+TEST_CASE("channel: who unlinks a name that is another's by now takes the gate of that one") {
+  const ChannelName name;
+  ChannelPtr first = Create(name.get(), 64);
+  ChannelPtr second;
+  int gated = 0;
+  on_step = [&](const std::string& step) {
+    if (step != "unlink.gated" || ++gated != 1) return;
+    // The first one is not what the name leads to any more.
+    REQUIRE(unlink(name.path().c_str()) == 0);
+    second = Create(name.get(), 128);
+  };
+  CHECK(interproc_unlink(name.get().c_str()) == 0);
+  on_step = nullptr;
+  CHECK(gated == 2);
+  CHECK(!name.exists());
 }
 
 TEST_CASE("channel: creating takes the place of a dead one, and of nothing else") {

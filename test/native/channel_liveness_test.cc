@@ -241,14 +241,14 @@ TEST_CASE("liveness: one who only reads is seen, marked as such, and leaves no t
   interproc_owner readers[3];
   Ids expected = {channel->me.id};
   for (interproc_owner& reader : readers) {
-    REQUIRE(interproc_join(&reader, channel->header, fd.get(), 1, 0) == 0);
+    REQUIRE(interproc_join(&reader, channel->header, fd.get(), 1, 0, 1) == 0);
     CHECK((reader.id & INTERPROC_READER_BIT) != 0);
     expected.insert(reader.id);
   }
   CHECK(std::memcmp(before.data(), channel->header, before.size()) == 0);
   CHECK(OwnersSeenBy(&channel->me) == expected);
   CHECK(OwnersSeenBy(&readers[1]) == expected);
-  for (interproc_owner& reader : readers) interproc_leave(&reader, channel->header, nullptr);
+  for (interproc_owner& reader : readers) interproc_leave(&reader, channel->header, nullptr, 1);
   CHECK(OwnersSeenBy(&channel->me) == Ids{channel->me.id});
 }
 

@@ -9,6 +9,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <functional>
+#include <string>
+
 namespace interproc::test {
 
 // Kills this process (SIGKILL) when it passes its `at`th step; with a name only steps of that name
@@ -19,6 +22,9 @@ struct Doom {
   int passed = 0;
 };
 extern Doom doom;
+
+// Called at each step. Set in children, before they start a thread.
+extern std::function<void(const std::string& name)> on_step;
 
 void PassStep(const char* name);
 

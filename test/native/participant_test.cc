@@ -195,6 +195,43 @@ TEST_CASE("participant: a segment that was truncated reads as zeros, and can be 
   created = {};
 }
 
+TEST_CASE("participant: while somebody stands in the gate, nobody joins, and who leaves does so") {
+  const Name name;
+  auto created = name.Create(NewEnv()).value();
+  const UniqueFd gate(open(name.path().c_str(), O_RDWR | O_CLOEXEC));
+  REQUIRE(interproc__enter_gate(gate.get(), 1) == 0);
+  const auto busy = name.Join(NewEnv());
+  CHECK(busy.error().number == EBUSY);
+  CHECK(std::string(busy.error().syscall) == "fcntl_locking");
+  CHECK(name.Create(NewEnv()).error().number == EEXIST);
+  const int fds = CountInProc("fd");
+  created = {};
+  CHECK(CountInProc("fd") < fds);
+  const auto dead = name.Create(NewEnv());
+  CHECK(dead.error().number == EBUSY);
+  CHECK(std::string(dead.error().syscall) == "fcntl_locking");
+  CHECK(name.exists());
+  interproc__leave_gate(gate.get());
+  name.Join(NewEnv()).value();
+  CHECK(!name.exists());
+}
+
+TEST_CASE("participant: a name is removed with the gate and without, and only if it is the one") {
+  const Name name;
+  const auto first = name.Create(NewEnv()).value();
+  const UniqueFd gate(open(name.path().c_str(), O_RDWR | O_CLOEXEC));
+  REQUIRE(interproc__enter_gate(gate.get(), 1) == 0);
+  CHECK(Participant::Unlink(name.path(), first->file().get(), "unlink").ok());
+  const auto second = name.Create(NewEnv()).value();
+  const auto elsewhere = Participant::Unlink(name.path(), first->file().get(), "unlink");
+  CHECK(elsewhere.error().number == ENOENT);
+  CHECK(name.exists());
+  CHECK(Participant::Unlink(name.path(), second->file().get(), "unlink").ok());
+  const auto gone = Participant::Unlink(name.path(), nullptr, "shm_unlink");
+  CHECK(gone.error().number == ENOENT);
+  CHECK(std::string(gone.error().syscall) == "shm_unlink");
+}
+
 TEST_CASE("role: one at a time has it, and letting go of it says how") {
   const Name name;
   const auto participant = name.Create(NewEnv()).value();
