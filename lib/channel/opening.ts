@@ -16,6 +16,16 @@ function isBusy(error: unknown): boolean {
   return code === 'EBUSY' && syscall === 'fcntl_locking';
 }
 
+/** Null also while it is busy: that is soon over, and no folder tells of it. */
+function unlessBusy<T>(attempt: () => T | null): T | null {
+  try {
+    return attempt();
+  } catch (error) {
+    if (isBusy(error)) return null;
+    throw error;
+  }
+}
+
 /** Resolves with what `attempt` gives, once that is not null. Rejects with what it throws, unless that is soon over. */
 export function whenThere<T>(
   target: Target,
@@ -30,15 +40,11 @@ export function whenThere<T>(
     };
     const look = () => {
       try {
-        const opened = attempt();
+        const opened = unlessBusy(attempt);
         if (opened === null) return;
         stop();
         settle.resolve(opened);
       } catch (error) {
-        if (isBusy(error)) {
-          lookNowAndThen(); // no folder tells of its end
-          return false;
-        }
         stop();
         settle.reject(error);
       }
@@ -59,15 +65,6 @@ export function whenThere<T>(
       return true;
     };
   });
-}
-
-function unlessBusy<T>(attempt: () => T | null): T | null {
-  try {
-    return attempt();
-  } catch (error) {
-    if (isBusy(error)) return null;
-    throw error;
-  }
 }
 
 const nobodyWakes = new Int32Array(new SharedArrayBuffer(4));
