@@ -1,0 +1,41 @@
+/**
+ * A measured side, `peer.js TASK`: runs as many messages as the bench tells it, as often as it does, and sleeps in
+ * between. Ends when the bench does. The C programs talk in the same way: floor/control.h.
+ */
+import { Socket } from 'node:net';
+import { isMainThread } from 'node:worker_threads';
+import type { Task } from './contenders/contender.js';
+import { contenderById } from './contenders/registry.js';
+import { Lines } from './support/lines.js';
+
+/** Answer to `{"run":N}` when that is done; `{"armed":true}` comes before it. */
+export interface SideReport {
+  /** Nanoseconds of CLOCK_MONOTONIC. */
+  start: string;
+  end: string;
+  /** Microseconds of this process until now; of a thread that is not the main one 0. */
+  cpu: number;
+  latencies?: number[];
+}
+
+const task = JSON.parse(process.argv[2] as string) as Task;
+const lines = new Lines(new Socket({ fd: task.control }));
+lines.closed.then(() => process.exit());
+
+const module = await contenderById(task.contender).load?.();
+if (module === undefined) throw new Error(`${task.contender} is no JavaScript`);
+const side = await module.open(task);
+lines.say({ ready: true });
+for (;;) {
+  const { run: count } = (await lines.next()) as { run: number };
+  lines.say({ armed: true });
+  const start = process.hrtime.bigint();
+  const running = side.run(count);
+  if (running !== undefined) await running;
+  const end = process.hrtime.bigint();
+  const { user, system } = process.cpuUsage();
+  side.verify?.();
+  const report: SideReport = { start: `${start}`, end: `${end}`, cpu: isMainThread ? user + system : 0 };
+  const latencies = side.latencies?.();
+  lines.say(latencies === undefined ? report : { ...report, latencies });
+}

@@ -1,0 +1,6 @@
+/** All scenarios, in the order in which they run. */
+import { oneWay } from './one-way.js';
+import { pingPong } from './ping-pong.js';
+import type { Scenario } from './scenario.js';
+
+export const scenarios: readonly Scenario[] = [...oneWay, ...pingPong];
