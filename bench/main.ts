@@ -11,6 +11,7 @@ import { allowedCpus } from './support/cpus.js';
 import { buildFloor } from './support/floor.js';
 import { describeMachine, thisMachine } from './support/machine.js';
 import { killAll } from './support/measured.js';
+import { removeAllNames } from './support/names.js';
 import { type Options, parseOptions, usage } from './support/options.js';
 import { PlacementProbe } from './support/placement.js';
 import { formatResult, summarize } from './support/report.js';
@@ -23,6 +24,7 @@ const quickSampleSeconds = 0.03;
 const folder = mkdtempSync(join(tmpdir(), 'interproc-bench-'));
 process.on('exit', () => {
   killAll();
+  removeAllNames();
   rmSync(folder, { recursive: true, force: true });
 });
 for (const [signal, number] of [

@@ -7,6 +7,7 @@ import { isMainThread } from 'node:worker_threads';
 import type { Task } from './contenders/contender.js';
 import { contenderById } from './contenders/registry.js';
 import { Lines } from './support/lines.js';
+import { pinThread } from './support/worker-follow.js';
 
 /** Answer to `{"run":N}` when that is done; `{"armed":true}` comes before it. */
 export interface SideReport {
@@ -22,6 +23,7 @@ const task = JSON.parse(process.argv[2] as string) as Task;
 const lines = new Lines(new Socket({ fd: task.control }));
 lines.closed.then(() => process.exit());
 
+if (!isMainThread) pinThread(task.cpus[1]);
 const module = await contenderById(task.contender).load?.();
 if (module === undefined) throw new Error(`${task.contender} is no JavaScript`);
 const side = await module.open(task);

@@ -10,19 +10,18 @@ import { checkPing, fillPing, pingBytes, Stopwatch } from '../support/round-trip
 import { type Consumer, consumerOf, producerOf } from '../support/work.js';
 import type { Side, Task } from './contender.js';
 
-export function open(task: Task): Side {
+export async function open(task: Task): Promise<Side> {
   const { shape, role } = task;
+  if (shape.kind === 'memory') return (await import('./interproc-memory.js')).openMemory(task, shape);
+  if (shape.kind === 'mapped') return (await import('./arrays.js')).open(task);
   if (shape.kind === 'one-way') {
     const channel = Channel.fromFd(task.channels[0] as number);
     return role === 'lead' ? sending(channel.sender(), shape) : receiving(channel.receiver(), shape);
   }
-  if (shape.kind === 'ping-pong') {
-    const [there, back] = task.channels.map((fd) => Channel.fromFd(fd)) as [Channel, Channel];
-    return role === 'lead'
-      ? pinging(there.sender(), back.receiver(), shape, task.most)
-      : ponging(back.sender(), there.receiver(), shape);
-  }
-  throw new Error(`there is no ${shape.kind} here`);
+  const [there, back] = task.channels.map((fd) => Channel.fromFd(fd)) as [Channel, Channel];
+  return role === 'lead'
+    ? pinging(there.sender(), back.receiver(), shape, task.most)
+    : ponging(back.sender(), there.receiver(), shape);
 }
 
 function sending(sender: Sender, shape: OneWay): Side {

@@ -10,6 +10,8 @@ const messages =
       ? topology
       : undefined;
 
+const canSpin = ({ shape }: Scenario): boolean => shape.kind === 'ping-pong' && shape.waiting === 'spinning';
+
 /** process.send is what everything is compared with, also where it can't wait as the others do. */
 const everywhere = ({ shape }: Scenario): Topology | undefined =>
   shape.kind === 'one-way' || shape.kind === 'ping-pong' ? 'forked' : undefined;
@@ -44,6 +46,33 @@ export const contenders: readonly Contender[] = [
     name: 'net, UNIX socket',
     topology: messages('processes'),
     load: () => import('./net.js'),
+  },
+  {
+    id: 'message-port',
+    name: 'MessagePort, worker thread',
+    topology: (scenario) => (canSpin(scenario) ? 'threads' : messages('threads')(scenario)),
+    load: () => import('./message-port.js'),
+  },
+  {
+    id: 'zeromq',
+    name: 'zeromq, ipc://',
+    topology: messages('processes'),
+    package: 'zeromq',
+    load: () => import('./zeromq.js'),
+  },
+  {
+    id: 'disruptor',
+    name: 'shared-memory-disruptor',
+    topology: (scenario) => (canSpin(scenario) ? 'processes' : messages('processes')(scenario)),
+    leadFirst: true,
+    package: 'shared-memory-disruptor',
+    load: () => import('./disruptor.js'),
+  },
+  {
+    id: 'plain',
+    name: 'Int32Array',
+    topology: ({ shape }) => (shape.kind === 'mapped' ? 'alone' : undefined),
+    load: () => import('./arrays.js'),
   },
 ];
 

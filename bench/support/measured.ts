@@ -12,6 +12,7 @@ import { pinned } from './pinned.js';
 const alive = new Set<ChildProcess>();
 /** Longer than any honest sample. */
 const patienceMs = 120_000;
+const graceMs = 50;
 
 export interface Start {
   /** For messages about it. */
@@ -81,7 +82,9 @@ export class Measured {
   }
 }
 
-/** At the end of the bench, however it comes. */
+/** At the end of the bench, however it comes: returns when they have had the time to be gone. */
 export function killAll(): void {
+  if (alive.size === 0) return;
   for (const child of alive) child.kill('SIGKILL');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, graceMs);
 }

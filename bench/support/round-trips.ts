@@ -1,13 +1,13 @@
 /** Both ends of a ping-pong: what goes there and comes back is 16 int32, number + i. */
 export const pingBytes = 64;
-const lanes = pingBytes / 4;
+export const lanesPerPing = pingBytes / 4;
 
 export function fillPing(into: Int32Array, at: number, number: number): void {
-  for (let lane = 0; lane < lanes; lane++) into[at + lane] = number + lane;
+  for (let lane = 0; lane < lanesPerPing; lane++) into[at + lane] = number + lane;
 }
 
 export function checkPing(from: Int32Array, at: number, number: number): void {
-  for (let lane = 0; lane < lanes; lane++) {
+  for (let lane = 0; lane < lanesPerPing; lane++) {
     if (from[at + lane] !== number + lane) throw new Error(`round trip ${number} came back wrong`);
   }
 }

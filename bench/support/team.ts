@@ -1,6 +1,5 @@
 /** A contender at one scenario: its two sides, or its one, from their start to their end. */
-import { rmSync } from 'node:fs';
-import { Channel } from 'interproc';
+import { Channel, SharedMemory } from 'interproc';
 import { type Contender, channelFds, controlFd, type Role, type Task } from '../contenders/contender.js';
 import { sampleId } from '../contenders/registry.js';
 import type { SideReport } from '../peer.js';
@@ -10,6 +9,8 @@ import { floorArguments, floorProgram } from './floor.js';
 import { peerScript } from './fork-follow.js';
 import type { Lines } from './lines.js';
 import { Measured } from './measured.js';
+import { newName, removeName } from './names.js';
+import { ringBytes } from './ring-bytes.js';
 
 export interface Place {
   /** For two sides; the same one twice for one CPU. */
@@ -35,25 +36,29 @@ interface Voice {
   lines: Lines;
 }
 
-let names = 0;
-
 export class Team {
   readonly #lead: Voice;
   readonly #follow: Voice | undefined;
   readonly #measured: Measured[];
+  readonly #name: string;
   #cpuBefore = 0;
 
-  private constructor(lead: Voice, follow: Voice | undefined, measured: Measured[]) {
+  private constructor(
+    lead: Voice,
+    follow: Voice | undefined,
+    { measured, name }: { measured: Measured[]; name: string },
+  ) {
     this.#lead = lead;
     this.#follow = follow;
     this.#measured = measured;
+    this.#name = name;
   }
 
   static async start(contender: Contender, scenario: Scenario, { cpus, folder }: Place): Promise<Team> {
     const topology = contender.topology(scenario);
     if (topology === undefined) throw new BenchError(`${contender.id} does not play ${scenario.id}`);
     const { shape, most } = scenario;
-    const name = `interproc-bench-${process.pid}-${names++}`;
+    const name = newName();
     const channels = channelsOf(shape, contender);
     const measured: Measured[] = [];
     const start = (role: Role): Measured => {
@@ -81,6 +86,7 @@ export class Team {
       return process_;
     };
     try {
+      if (shape.kind === 'memory' && shape.call === 'attach') makeMemory(name, shape.bytes);
       const lead = start('lead');
       let follow: Voice | undefined;
       if (contender.leadFirst) await lead.hear();
@@ -91,14 +97,13 @@ export class Team {
         follow = { measured: lead, lines: lead.followLines };
       }
       await Promise.all([contender.leadFirst ? undefined : lead.hear(), follow?.measured.hear(follow.lines)]);
-      return new Team({ measured: lead, lines: lead.lines }, follow, measured);
+      return new Team({ measured: lead, lines: lead.lines }, follow, { measured, name });
     } catch (error) {
       await Promise.all(measured.map((each) => each.close()));
+      removeName(name);
       throw error;
     } finally {
       for (const channel of channels) channel.close();
-      // What has a name in the system was opened by both, or never will be.
-      rmSync(`/dev/shm/${name}`, { force: true });
     }
   }
 
@@ -125,7 +130,12 @@ export class Team {
 
   async close(): Promise<void> {
     await Promise.all(this.#measured.map((each) => each.close()));
+    removeName(this.#name);
   }
+}
+
+function makeMemory(name: string, bytes: number): void {
+  SharedMemory.create(name, { size: bytes }).close();
 }
 
 /** Rings for those who use them, the same for both: small enough for a cache, or for sixteen messages. */
@@ -135,6 +145,3 @@ function channelsOf(shape: Shape, { id }: Contender): Channel[] {
   if (shape.kind !== 'one-way') return [];
   return [Channel.anonymous({ capacity: Math.max(ringBytes, 8 * shape.bytes) })];
 }
-
-/** What a transport may hold that is not received yet, where that can be set. */
-export const ringBytes = 1 << 20;
