@@ -13,13 +13,14 @@ import { describeMachine, thisMachine } from './support/machine.js';
 import { killAll } from './support/measured.js';
 import { removeAllNames } from './support/names.js';
 import { type Options, parseOptions, usage } from './support/options.js';
+import { preparePackages } from './support/packages.js';
 import { PlacementProbe } from './support/placement.js';
 import { formatResult, summarize } from './support/report.js';
 import { measure, type ScenarioResult } from './support/rounds.js';
-import { type Selected, select } from './support/selection.js';
+import { packagesOf, type Selected, select } from './support/selection.js';
 
 const sampleSeconds = 0.25;
-const quickSampleSeconds = 0.03;
+const quickSampleSeconds = 0.02;
 
 const folder = mkdtempSync(join(tmpdir(), 'interproc-bench-'));
 process.on('exit', () => {
@@ -56,12 +57,15 @@ function list(selected: readonly Selected[]): void {
 
 async function run(selected: readonly Selected[], options: Options): Promise<void> {
   buildFloor();
+  const { versions, missing } = preparePackages(packagesOf(selected));
   const machine = thisMachine();
   const [first = 0, second] = allowedCpus();
   const probe = second === undefined ? undefined : await PlacementProbe.start([first, second]);
   const results: ScenarioResult[] = [];
   const skipped: string[] = [];
   console.log(describeMachine(machine));
+  for (const [name, version] of Object.entries(versions)) console.log(`${name} ${version}`);
+  for (const [name, reason] of Object.entries(missing)) console.log(`without ${name}: ${reason}`);
   try {
     for (const { scenario, contenders } of selected) {
       const isApart = scenario.cpus === 2;
@@ -69,7 +73,9 @@ async function run(selected: readonly Selected[], options: Options): Promise<voi
         skipped.push(`${scenario.id}: there is only one CPU`);
         continue;
       }
-      const result = await measure(scenario, contenders, {
+      const there = contenders.filter((contender) => !((contender.package ?? '') in missing));
+      if (there.length === 0) continue;
+      const result = await measure(scenario, there, {
         rounds: options.rounds,
         sampleSeconds: options.quick ? quickSampleSeconds : sampleSeconds,
         place: { cpus: [first, isApart ? (second as number) : first], folder },
@@ -88,6 +94,8 @@ async function run(selected: readonly Selected[], options: Options): Promise<voi
   if (options.json !== undefined) {
     const report = {
       machine,
+      versions,
+      missing,
       quick: options.quick,
       rounds: options.rounds,
       skipped,

@@ -123,15 +123,19 @@ function isAsMost(samples: readonly Sample[], { probed }: Sample): boolean {
   return most === undefined || most === placement;
 }
 
-/** How many messages take about `seconds`: found by running more and more of them, which is the warm-up, too. */
+/**
+ * How many messages take about `seconds`: found by running more and more of them, which is the warm-up, too. A second
+ * long run corrects what the first one found while the code was still being compiled.
+ */
 async function calibrate(team: Team, most: number, seconds: number): Promise<number> {
   let count = Math.min(most, 4);
-  for (;;) {
+  for (let longRuns = 0; longRuns < 2; ) {
     const run = await team.run(count);
-    const wanted = (count * seconds) / Math.max(run.seconds, 1e-6);
-    if (run.seconds >= seconds / 2 || count >= most) return Math.max(1, Math.min(most, Math.round(wanted)));
-    count = Math.min(most, Math.ceil(Math.min(count * 16, Math.max(count * 2, wanted))));
+    if (run.seconds >= seconds / 2 || count >= most) longRuns++;
+    const wanted = Math.round((count * seconds) / Math.max(run.seconds, 1e-6));
+    count = Math.max(1, Math.min(most, count * 16, longRuns === 0 ? Math.max(count * 2, wanted) : wanted));
   }
+  return count;
 }
 
 /** Where a sample was taken again although it counts after all, the last one does. */

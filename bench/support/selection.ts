@@ -18,3 +18,9 @@ export function select(only: RegExp): Selected[] {
     return playing.length === 0 ? [] : [{ scenario, contenders: playing }];
   });
 }
+
+/** The packages that they need. */
+export function packagesOf(selected: readonly Selected[]): string[] {
+  const names = selected.flatMap(({ contenders: playing }) => playing.map((contender) => contender.package));
+  return [...new Set(names)].filter((name) => name !== undefined);
+}
