@@ -136,30 +136,30 @@ ALWAYS_INLINE void receive_all(struct state* state, uint64_t count, uint32_t byt
 }
 
 /* A loop for each combination. */
-#define DISPATCH(function)                                                              \
-  ALWAYS_INLINE void function##_waiting(struct state* s, uint64_t n, uint32_t bytes,    \
-                                        enum method method) {                           \
-    if (s->sleeps)                                                                      \
-      function(s, n, bytes, method, 1);                                                 \
-    else                                                                                \
-      function(s, n, bytes, method, 0);                                                 \
-  }                                                                                     \
+#define DISPATCH(function)                                                               \
+  ALWAYS_INLINE void function##_waiting(struct state* s, uint64_t n, uint32_t bytes,     \
+                                        enum method method) {                            \
+    if (s->sleeps)                                                                       \
+      function(s, n, bytes, method, 1);                                                  \
+    else                                                                                 \
+      function(s, n, bytes, method, 0);                                                  \
+  }                                                                                      \
   ALWAYS_INLINE void function##_sized(struct state* s, uint64_t n, enum method method) { \
-    if (s->bytes == 64)                                                                 \
-      function##_waiting(s, n, 64, method);                                             \
-    else if (s->bytes == 1024)                                                          \
-      function##_waiting(s, n, 1024, method);                                           \
-    else                                                                                \
-      function##_waiting(s, n, s->bytes, method);                                       \
-  }                                                                                     \
-  static void run_##function(void* state, uint64_t n) {                                 \
-    struct state* s = state;                                                            \
-    if (s->method == ALL_BYTES)                                                         \
-      function##_sized(s, n, ALL_BYTES);                                                \
-    else if (s->method == SPARSE)                                                       \
-      function##_sized(s, n, SPARSE);                                                   \
-    else                                                                                \
-      function##_sized(s, n, COPY);                                                     \
+    if (s->bytes == 64)                                                                  \
+      function##_waiting(s, n, 64, method);                                              \
+    else if (s->bytes == 1024)                                                           \
+      function##_waiting(s, n, 1024, method);                                            \
+    else                                                                                 \
+      function##_waiting(s, n, s->bytes, method);                                        \
+  }                                                                                      \
+  static void run_##function(void* state, uint64_t n) {                                  \
+    struct state* s = state;                                                             \
+    if (s->method == ALL_BYTES)                                                          \
+      function##_sized(s, n, ALL_BYTES);                                                 \
+    else if (s->method == SPARSE)                                                        \
+      function##_sized(s, n, SPARSE);                                                    \
+    else                                                                                 \
+      function##_sized(s, n, COPY);                                                      \
   }
 DISPATCH(send_all)
 DISPATCH(receive_all)
@@ -230,9 +230,9 @@ static void leave(struct state* state) {
 /* floor one-way ROLE BYTES METHOD WAITING */
 void floor_one_way(char** arguments) {
   struct state* state = start((uint32_t)atoi(arguments[1]), arguments[3]);
-  state->method = strcmp(arguments[2], "in-place") == 0      ? ALL_BYTES
+  state->method = strcmp(arguments[2], "in-place") == 0          ? ALL_BYTES
                   : strcmp(arguments[2], "in-place-sparse") == 0 ? SPARSE
-                                                             : COPY;
+                                                                 : COPY;
   if (posix_memalign((void**)&state->own, 64, state->bytes) != 0) control_fail("no memory");
   for (uint32_t lane = 0; lane < state->bytes / 4; ++lane) state->own[lane] = pattern(lane);
   struct control_side side = {NULL, state, NULL};

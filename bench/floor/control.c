@@ -76,6 +76,4 @@ static void run_once(void* state, const char* line) {
   control_say("}");
 }
 
-void control_serve(const struct control_side* side) {
-  control_serve_lines(run_once, (void*)side);
-}
+void control_serve(const struct control_side* side) { control_serve_lines(run_once, (void*)side); }

@@ -1,7 +1,7 @@
 /*
  * How a measured C program talks with the bench: lines of JSON over descriptor 3, as bench/peer.ts
- * does. `{"run":N}` is answered by `{"armed":true}` at once and by a report when it is done; the end
- * of the stream ends the program. Between runs it sleeps in read(2).
+ * does. `{"run":N}` is answered by `{"armed":true}` at once and by a report when it is done; the
+ * end of the stream ends the program. Between runs it sleeps in read(2).
  */
 #ifndef INTERPROC_BENCH_CONTROL_H_
 #define INTERPROC_BENCH_CONTROL_H_
@@ -22,7 +22,8 @@ _Noreturn void control_fail(const char* format, ...) __attribute__((format(print
 struct control_side {
   void (*run)(void* state, uint64_t count);
   void* state;
-  /* Nanoseconds of each round trip of the last run, as many as it had; NULL where none are taken. */
+  /* Nanoseconds of each round trip of the last run, as many as it had; NULL where none are taken.
+   */
   const uint32_t* latencies;
 };
 
