@@ -9,14 +9,27 @@ import { contenderById } from './contenders/registry.js';
 import { Lines } from './support/lines.js';
 import { pinThread } from './support/worker-follow.js';
 
-/** Answer to `{"run":N}` when that is done; `{"armed":true}` comes before it. */
-export interface SideReport {
+/**
+ * The answers: to `{"run":N}` a CpuReport before the run, and a SideReport when it is done; to `{"cpu":true}` a CpuReport.
+ * `{"ready":true}` comes before all.
+ */
+export interface CpuReport {
+  /** Microseconds of this process until now; of a thread that is not the main one 0. */
+  cpu: number;
+}
+
+export interface SideReport extends CpuReport {
   /** Nanoseconds of CLOCK_MONOTONIC. */
   start: string;
   end: string;
-  /** Microseconds of this process until now; of a thread that is not the main one 0. */
-  cpu: number;
   latencies?: number[];
+}
+
+type Command = { run: number } | { cpu: true };
+
+function cpu(): number {
+  const { user, system } = process.cpuUsage();
+  return isMainThread ? user + system : 0;
 }
 
 const task = JSON.parse(process.argv[2] as string) as Task;
@@ -29,15 +42,15 @@ if (module === undefined) throw new Error(`${task.contender} is no JavaScript`);
 const side = await module.open(task);
 lines.say({ ready: true });
 for (;;) {
-  const { run: count } = (await lines.next()) as { run: number };
-  lines.say({ armed: true });
+  const command = (await lines.next()) as Command;
+  lines.say({ cpu: cpu() } satisfies CpuReport);
+  if (!('run' in command)) continue;
   const start = process.hrtime.bigint();
-  const running = side.run(count);
+  const running = side.run(command.run);
   if (running !== undefined) await running;
   const end = process.hrtime.bigint();
-  const { user, system } = process.cpuUsage();
+  const report: SideReport = { start: `${start}`, end: `${end}`, cpu: cpu() };
   side.verify?.();
-  const report: SideReport = { start: `${start}`, end: `${end}`, cpu: isMainThread ? user + system : 0 };
   const latencies = side.latencies?.();
   lines.say(latencies === undefined ? report : { ...report, latencies });
 }

@@ -59,9 +59,14 @@ void control_serve_lines(void (*answer)(void* state, const char* line), void* st
 
 static void run_once(void* state, const char* line) {
   const struct control_side* side = state;
+  if (strncmp(line, "{\"cpu\":", 7) == 0) {
+    control_say("{\"cpu\":%" PRIu64 "}", cpu_microseconds());
+    return;
+  }
   uint64_t count;
   if (sscanf(line, "{\"run\":%" SCNu64 "}", &count) != 1) control_fail("what is '%s'?", line);
-  control_say("{\"armed\":true}");
+  const uint64_t cpu = cpu_microseconds();
+  control_say("{\"cpu\":%" PRIu64 "}", cpu);
   const uint64_t start = control_now();
   side->run(side->state, count);
   const uint64_t end = control_now();

@@ -1,7 +1,7 @@
 /*
  * How a measured C program talks with the bench: lines of JSON over descriptor 3, as bench/peer.ts
- * does. `{"run":N}` is answered by `{"armed":true}` at once and by a report when it is done; the
- * end of the stream ends the program. Between runs it sleeps in read(2).
+ * does, which tells what they mean. The end of the stream ends the program. Between runs it sleeps
+ * in read(2).
  */
 #ifndef INTERPROC_BENCH_CONTROL_H_
 #define INTERPROC_BENCH_CONTROL_H_

@@ -32,7 +32,7 @@ export function preparePackages(names: readonly string[]): Packages {
   const packages: Packages = { versions: {}, missing: {} };
   for (const name of names) {
     const version = installedVersion(name);
-    const problem = version === wanted[name] ? loadingProblem(name) : `it is not installed: ${installing}`;
+    const problem = version === wanted[name] ? loadingProblem(name) : installing;
     if (problem === undefined) packages.versions[name] = version as string;
     else packages.missing[name] = problem;
   }
@@ -47,7 +47,7 @@ function installedVersion(name: string): string | undefined {
   }
 }
 
-/** Returns what npm had to say. */
+/** Returns why those are missing that are missing afterwards. */
 function install(): string {
   console.error('bench: installing what it compares with');
   // As outside of `npm run`: else npm would take the checkout for the project.
@@ -56,12 +56,14 @@ function install(): string {
       ([name]) => !/^npm_(package_|lifecycle_|config_local_prefix)/.test(name),
     ),
   );
-  const { error, stdout, stderr } = spawnSync(
+  const { error, status, stderr } = spawnSync(
     process.execPath,
     [withHeaders, 'npm', 'ci', '--no-audit', '--no-fund', '--fetch-retries=1'],
     { cwd: folder, env, encoding: 'utf8', timeout: patienceMs },
   );
-  return error?.message ?? `${stdout}${stderr}`.trim();
+  if (error !== undefined) return error.message;
+  // They are optional: one that fails npm leaves out without a word.
+  return status === 0 ? "npm can't fetch it, or build it" : stderr.trim();
 }
 
 /** Undefined: it loads. */

@@ -1,6 +1,6 @@
 /** Tables of the results, for people. */
 import { contenderById } from '../contenders/registry.js';
-import type { Scenario } from '../scenarios/scenario.js';
+import type { OneWay, Scenario } from '../scenarios/scenario.js';
 import type { ScenarioResult } from './rounds.js';
 import { keptOf, nsEach } from './samples.js';
 import { latencyOf, median, speedRatio } from './statistics.js';
@@ -21,6 +21,7 @@ export interface Summary {
   /** How many times as fast; null without rounds in which both count. */
   toReference: number | null;
   toProcessSend: number | null;
+  toNet: number | null;
   latency: ReturnType<typeof latencyOf> | null;
 }
 
@@ -41,6 +42,7 @@ export function summarize({ scenario, samples, latencies }: ScenarioResult): Sum
       cpuNs: median(kept.map(({ cpuSeconds, count }) => (cpuSeconds * 1e9) / count)),
       toReference: numberOrNull(speedRatio(samples, { of: id, to: [scenario.reference] })),
       toProcessSend: numberOrNull(speedRatio(samples, { of: id, to: processSends })),
+      toNet: numberOrNull(speedRatio(samples, { of: id, to: ['net'] })),
       latency: histogram === undefined ? null : latencyOf(histogram),
     };
   });
@@ -59,6 +61,11 @@ interface Column {
 const spread = (of: (ns: number) => number) => (summary: Summary) =>
   `${significant(of(summary.slowestNs))}-${significant(of(summary.fastestNs))}`;
 
+const rate = (unit: string, of: (ns: number) => number): Column[] => [
+  { head: unit, cell: ({ medianNs }) => significant(of(medianNs)) },
+  { head: 'min-max', cell: spread(of) },
+];
+
 function columnsOf({ shape, reference }: Scenario): Column[] {
   const name: Column = { head: 'contender', cell: ({ contender }) => contenderById(contender).name };
   const toReference: Column = {
@@ -66,27 +73,15 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
     cell: (summary) => ratio(summary.toReference),
   };
   const toProcessSend: Column = { head: 'x process.send', cell: (summary) => ratio(summary.toProcessSend) };
+  const toNet: Column = { head: 'x net', cell: (summary) => ratio(summary.toNet) };
   const dropped: Column = { head: 'dropped', cell: (summary) => `${summary.dropped}` };
-  const rate = (unit: string, of: (ns: number) => number): Column[] => [
-    { head: unit, cell: ({ medianNs }) => significant(of(medianNs)) },
-    { head: 'min-max', cell: spread(of) },
-  ];
   const cpu = (unit: string): Column => ({
     head: `CPU us/${unit}`,
     cell: ({ cpuNs }) => inMicroseconds(cpuNs),
   });
   switch (shape.kind) {
     case 'one-way':
-      return [
-        name,
-        ...(shape.bytes < 65_536
-          ? rate('M msg/s', (ns) => 1e3 / ns)
-          : rate('GB/s', (ns) => shape.bytes / ns)),
-        toReference,
-        toProcessSend,
-        cpu('msg'),
-        dropped,
-      ];
+      return [name, ...throughput(shape), toReference, toProcessSend, toNet, cpu('msg'), dropped];
     case 'ping-pong':
       return [
         name,
@@ -101,6 +96,7 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
         })),
         toReference,
         toProcessSend,
+        toNet,
         cpu('trip'),
         dropped,
       ];
@@ -109,6 +105,12 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
     case 'mapped':
       return [name, ...rate('GB/s', (ns) => shape.bytes / ns), toReference, dropped];
   }
+}
+
+/** Of large messages bytes count, where all of them are touched. */
+function throughput({ bytes, method }: OneWay): Column[] {
+  if (bytes < 65_536) return rate('M msg/s', (ns) => 1e3 / ns);
+  return method === 'in-place-sparse' ? rate('k msg/s', (ns) => 1e6 / ns) : rate('GB/s', (ns) => bytes / ns);
 }
 
 export function formatResult(result: ScenarioResult, markdown: boolean): string {

@@ -2,7 +2,7 @@
 import { Channel, SharedMemory } from 'interproc';
 import { type Contender, channelFds, controlFd, type Role, type Task } from '../contenders/contender.js';
 import { sampleId } from '../contenders/registry.js';
-import type { SideReport } from '../peer.js';
+import type { CpuReport, SideReport } from '../peer.js';
 import type { Scenario, Shape } from '../scenarios/scenario.js';
 import { BenchError } from './bench-error.js';
 import { floorArguments, floorProgram } from './floor.js';
@@ -41,7 +41,6 @@ export class Team {
   readonly #follow: Voice | undefined;
   readonly #measured: Measured[];
   readonly #name: string;
-  #cpuBefore = 0;
 
   private constructor(
     lead: Voice,
@@ -108,24 +107,30 @@ export class Team {
   }
 
   async run(count: number): Promise<Run> {
-    const command = { run: count };
-    if (this.#follow !== undefined) {
-      this.#follow.lines.say(command);
-      await this.#follow.measured.hear(this.#follow.lines);
-    }
-    this.#lead.lines.say(command);
-    await this.#lead.measured.hear();
-    const [lead, follow] = await Promise.all([
-      this.#lead.measured.hear<SideReport>(),
-      this.#follow?.measured.hear<SideReport>(this.#follow.lines),
+    const before = [await this.#begin(this.#follow, count), await this.#begin(this.#lead, count)];
+    const [follow, lead] = await Promise.all([
+      hear<SideReport>(this.#follow),
+      hear<SideReport>(this.#lead) as Promise<SideReport>,
     ]);
-    // Who sends is done before the last one is received; who pings is not.
-    const end = lead.latencies === undefined && follow !== undefined ? follow.end : lead.end;
-    const cpu = (lead.cpu + (follow?.cpu ?? 0)) / 1e6;
-    const cpuSeconds = cpu - this.#cpuBefore;
-    this.#cpuBefore = cpu;
-    const seconds = Number(BigInt(end) - BigInt(lead.start)) / 1e9;
-    return { count, seconds, cpuSeconds, latencies: lead.latencies };
+    let { end, cpu } = lead;
+    // Who pings has the last message; who sends is done before that, and may still have work to do.
+    if (follow !== undefined && lead.latencies === undefined) {
+      end = follow.end;
+      this.#lead.lines.say({ cpu: true });
+      cpu = (await hear<CpuReport>(this.#lead))?.cpu ?? cpu;
+    }
+    return {
+      count,
+      seconds: Number(BigInt(end) - BigInt(lead.start)) / 1e9,
+      cpuSeconds: (cpu + (follow?.cpu ?? 0) - sum(before)) / 1e6,
+      latencies: lead.latencies,
+    };
+  }
+
+  /** Lets a side run, and returns its CPU time until then. */
+  async #begin(voice: Voice | undefined, count: number): Promise<number> {
+    voice?.lines.say({ run: count });
+    return (await hear<CpuReport>(voice))?.cpu ?? 0;
   }
 
   async close(): Promise<void> {
@@ -137,6 +142,12 @@ export class Team {
 function makeMemory(name: string, bytes: number): void {
   SharedMemory.create(name, { size: bytes }).close();
 }
+
+async function hear<T>(voice: Voice | undefined): Promise<T | undefined> {
+  return voice?.measured.hear<T>(voice.lines);
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 
 /** Rings for those who use them, the same for both: small enough for a cache, or for sixteen messages. */
 function channelsOf(shape: Shape, { id }: Contender): Channel[] {
