@@ -123,10 +123,10 @@ ALWAYS_INLINE void receive_all(struct state* state, uint64_t count, uint32_t byt
   interproc_done(&state->receiver);
   interproc__hand_back(&state->receiver);
   if (method == ALL_BYTES) {
-    uint32_t expected = 0;
-    for (uint64_t i = 0; i < count; ++i) expected += (uint32_t)i;
-    expected = expected * lane_count +
-               (uint32_t)count * (uint32_t)((uint64_t)lane_count * (lane_count - 1) / 2);
+    /* Lane i of message k holds k + i. */
+    const uint64_t numbers = count * (count - 1) / 2;
+    const uint64_t lanes = (uint64_t)lane_count * (lane_count - 1) / 2;
+    const uint32_t expected = (uint32_t)(numbers * lane_count + count * lanes);
     if (sum != expected) control_fail("the checksum is %u, and not %u", sum, expected);
   }
   if (method == COPY && count > 0) {
@@ -234,10 +234,11 @@ void floor_one_way(char** arguments) {
                   : strcmp(arguments[2], "in-place-sparse") == 0 ? SPARSE
                                                                  : COPY;
   if (posix_memalign((void**)&state->own, 64, state->bytes) != 0) control_fail("no memory");
-  for (uint32_t lane = 0; lane < state->bytes / 4; ++lane) state->own[lane] = pattern(lane);
+  memset(state->own, 0, state->bytes);
   struct control_side side = {NULL, state, NULL};
   if (strcmp(arguments[0], "lead") == 0) {
     check(interproc_attach_sender(&state->sender, join(state, 0)), "attach_sender");
+    for (uint32_t lane = 0; lane < state->bytes / 4; ++lane) state->own[lane] = pattern(lane);
     side.run = run_send_all;
   } else {
     check(interproc_attach_receiver(&state->receiver, join(state, 0)), "attach_receiver");

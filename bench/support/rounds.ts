@@ -6,8 +6,8 @@
 import type { RecordableHistogram } from 'node:perf_hooks';
 import type { Contender } from '../contenders/contender.js';
 import type { Scenario } from '../scenarios/scenario.js';
-import { majority, type Placement, type PlacementProbe, placementDuring } from './placement.js';
-import { type Sample, settlePlacements } from './samples.js';
+import type { Placement, PlacementProbe } from './placement.js';
+import { isAsMost, type Sample, settle } from './samples.js';
 import { histogramOf, latencyOf } from './statistics.js';
 import { type Place, type Run, Team } from './team.js';
 
@@ -68,18 +68,16 @@ export async function measure(
         progress(`${scenario.id}: round ${round + 1} of ${rounds}, ${player.contender.id}`);
         for (let attempt = 0; attempt <= retries; attempt++) {
           const { sample, run } = await takeSample(player, round, measuring.probe);
-          const sameAsMost = isAsMost(samples, sample);
           samples.push(sample);
           if (run.latencies !== undefined) trips.set(sample, run.latencies);
-          if (sameAsMost) break;
+          if (isAsMost(samples, sample)) break;
         }
       }
     }
   } finally {
     await Promise.all(players.map(({ team }) => team.close()));
   }
-  const placement = settlePlacements(samples) ?? null;
-  keepOnePerRound(samples);
+  const placement = settle(samples) ?? null;
   const latencies = new Map(
     players.flatMap(({ contender: { id } }) => {
       const all = samples
@@ -112,17 +110,6 @@ async function takeSample(
   return { sample, run };
 }
 
-/** Whether the placement of a new sample held, and is that of most so far: then it is not taken again. */
-function isAsMost(samples: readonly Sample[], { probed }: Sample): boolean {
-  if (probed === null) return true;
-  const placement = placementDuring(probed);
-  if (placement === undefined) return false;
-  const most = majority(
-    samples.map((each) => each.probed && placementDuring(each.probed)).map((p) => p ?? undefined),
-  );
-  return most === undefined || most === placement;
-}
-
 /**
  * How many messages take about `seconds`: found by running more and more of them, which is the warm-up, too. A second
  * long run corrects what the first one found while the code was still being compiled.
@@ -136,16 +123,4 @@ async function calibrate(team: Team, most: number, seconds: number): Promise<num
     count = Math.max(1, Math.min(most, count * 16, longRuns === 0 ? Math.max(count * 2, wanted) : wanted));
   }
   return count;
-}
-
-/** Where a sample was taken again although it counts after all, the last one does. */
-function keepOnePerRound(samples: Sample[]): void {
-  const last = new Map<string, Sample>();
-  for (const sample of samples) {
-    if (sample.dropped !== null) continue;
-    const key = `${sample.contender} ${sample.round}`;
-    const before = last.get(key);
-    if (before !== undefined) before.dropped = 'taken again';
-    last.set(key, sample);
-  }
 }

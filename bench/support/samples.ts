@@ -28,14 +28,33 @@ export interface Sample {
 export const nsEach = ({ seconds, count, latency }: Sample): number =>
   latency === null ? (seconds * 1e9) / count : latency.p50;
 
-/** Flags what does not count, by the rule of the placement; returns what most samples had. */
-export function settlePlacements(samples: readonly Sample[]): Placement | undefined {
-  const placements = samples.map(({ probed }) => (probed === null ? undefined : placementDuring(probed)));
-  const most = majority(placements);
-  for (const [index, sample] of samples.entries()) {
-    if (sample.probed === null) sample.dropped = null;
-    else if (placements[index] === undefined) sample.dropped = 'placement changed';
-    else sample.dropped = placements[index] === most ? null : 'other placement';
+const placementOf = ({ probed }: Sample): Placement | undefined =>
+  probed === null ? undefined : placementDuring(probed);
+
+/** Whether the placement of one of the samples held, and is that of most so far: else it is taken again. */
+export function isAsMost(samples: readonly Sample[], sample: Sample): boolean {
+  if (sample.probed === null) return true;
+  const placement = placementOf(sample);
+  return placement !== undefined && placement === majority(samples.map(placementOf));
+}
+
+/**
+ * Flags what does not count: a sample during which the placement changed or was not that of most, and one that was
+ * taken again although it would have done. Returns what most had.
+ */
+export function settle(samples: readonly Sample[]): Placement | undefined {
+  const most = majority(samples.map(placementOf));
+  const last = new Map<string, Sample>();
+  for (const sample of samples) {
+    const placement = placementOf(sample);
+    sample.dropped = null;
+    if (sample.probed !== null && placement === undefined) sample.dropped = 'placement changed';
+    else if (placement !== most) sample.dropped = 'other placement';
+    if (sample.dropped !== null) continue;
+    const key = `${sample.contender} ${sample.round}`;
+    const before = last.get(key);
+    if (before !== undefined) before.dropped = 'taken again';
+    last.set(key, sample);
   }
   return most;
 }

@@ -96,6 +96,8 @@ export class Team {
         follow = { measured: lead, lines: lead.followLines };
       }
       await Promise.all([contender.leadFirst ? undefined : lead.hear(), follow?.measured.hear(follow.lines)]);
+      // What was to be found by its name was found.
+      if (shape.kind !== 'memory') removeName(name);
       return new Team({ measured: lead, lines: lead.lines }, follow, { measured, name });
     } catch (error) {
       await Promise.all(measured.map((each) => each.close()));

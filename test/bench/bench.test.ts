@@ -10,7 +10,7 @@ import type { Method } from '../../bench/scenarios/scenario.js';
 import { parseCpuList } from '../../bench/support/cpus.js';
 import { parseOptions } from '../../bench/support/options.js';
 import { majority, placementDuring, placementOf } from '../../bench/support/placement.js';
-import { keptOf, nsEach, type Sample, settlePlacements } from '../../bench/support/samples.js';
+import { isAsMost, keptOf, nsEach, type Sample, settle } from '../../bench/support/samples.js';
 import { select } from '../../bench/support/selection.js';
 import { histogramOf, latencyOf, median, speedRatio } from '../../bench/support/statistics.js';
 import { formatMarkdown } from '../../bench/support/table.js';
@@ -96,7 +96,7 @@ describe('the placement', () => {
       sample('floor', 2, 1, { before: 35, after: 210 }),
       sample('floor', 3, 1, twoCores),
     ];
-    expect(settlePlacements(samples)).toBe('two-cores');
+    expect(settle(samples)).toBe('two-cores');
     expect(samples.map(({ dropped }) => dropped)).toEqual([
       null,
       'other placement',
@@ -106,9 +106,23 @@ describe('the placement', () => {
     expect(keptOf(samples, 'floor').map(({ round }) => round)).toEqual([0, 3]);
   });
 
+  it('makes a sample be taken again that most others differ from', () => {
+    const samples = [twoCores, twoCores, oneCore].map((probed) => sample('floor', 0, 1, probed));
+    expect(samples.map((each) => isAsMost(samples, each))).toEqual([true, true, false]);
+    expect(isAsMost([], sample('floor', 0, 1))).toBe(true);
+  });
+
+  it('counts one sample a round: the last one of those that do', () => {
+    const samples = [oneCore, twoCores, twoCores, twoCores].map((probed, index) =>
+      sample('floor', index === 3 ? 1 : 0, 1, probed),
+    );
+    settle(samples);
+    expect(samples.map(({ dropped }) => dropped)).toEqual(['other placement', 'taken again', null, null]);
+  });
+
   it('does not matter where both sides are on one CPU', () => {
     const samples = [sample('floor', 0, 1)];
-    expect(settlePlacements(samples)).toBeUndefined();
+    expect(settle(samples)).toBeUndefined();
     expect(keptOf(samples, 'floor')).toHaveLength(1);
   });
 
