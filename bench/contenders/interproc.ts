@@ -31,6 +31,7 @@ function sending(sender: Sender, shape: OneWay): Side {
   const patience = new Patience();
 
   const inPlace = (count: number): void => {
+    patience.start();
     for (let number = 0; number < count; number++) {
       let slot = sender.tryClaim(bytes);
       if (slot === null && sleeps) slot = sender.claimSync(bytes);
@@ -44,6 +45,7 @@ function sending(sender: Sender, shape: OneWay): Side {
     sender.flush();
   };
   const byCopy = (count: number): void => {
+    patience.start();
     for (let number = 0; number < count; number++) {
       const message = producer.source(number);
       while (!sender.trySend(message)) {
@@ -90,6 +92,7 @@ function receiving(receiver: Receiver, shape: OneWay): Side {
   };
   return {
     run: (count) => {
+      patience.start();
       consumer.begin(count);
       let left = count;
       while (left > 0) {
@@ -161,6 +164,7 @@ function pinging(sender: Sender, receiver: Receiver, { waiting }: PingPong, most
   let expected = 0;
   const handler = ({ int32, int32Offset }: Message): void => checkPing(int32, int32Offset, expected);
   const blocking = (count: number): void => {
+    patience.start();
     const sleeps = waiting === 'sleeping';
     stopwatch.start();
     for (expected = 0; expected < count; expected++) {
@@ -170,6 +174,7 @@ function pinging(sender: Sender, receiver: Receiver, { waiting }: PingPong, most
     }
   };
   const async = async (count: number): Promise<void> => {
+    patience.start();
     stopwatch.start();
     for (expected = 0; expected < count; expected++) {
       put(sender, expected, false, patience);
@@ -185,6 +190,7 @@ function ponging(sender: Sender, receiver: Receiver, { waiting }: PingPong): Sid
   let expected = 0;
   const handler = ({ int32, int32Offset }: Message): void => checkPing(int32, int32Offset, expected);
   const blocking = (count: number): void => {
+    patience.start();
     const sleeps = waiting === 'sleeping';
     for (expected = 0; expected < count; expected++) {
       get(receiver, handler, sleeps, patience);
@@ -192,6 +198,7 @@ function ponging(sender: Sender, receiver: Receiver, { waiting }: PingPong): Sid
     }
   };
   const async = async (count: number): Promise<void> => {
+    patience.start();
     for (expected = 0; expected < count; expected++) {
       await receiver.drain(handler, 1);
       put(sender, expected, false, patience);

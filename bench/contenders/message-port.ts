@@ -159,6 +159,7 @@ function pingingBlocked(port: MessagePort, most: number): Side {
   const patience = new Patience();
   return {
     run: (count) => {
+      patience.start();
       stopwatch.start();
       for (let number = 0; number < count; number++) {
         put(port, ball, number);
@@ -175,6 +176,7 @@ function pongingBlocked(port: MessagePort): Side {
   const patience = new Patience();
   return {
     run: (count) => {
+      patience.start();
       for (let number = 0; number < count; number++) {
         get(port, number, patience);
         put(port, ball, number);

@@ -11,10 +11,10 @@ import type { OneWay } from '../scenarios/scenario.js';
 import { checkPing, fillPing, pingBytes, Stopwatch } from '../support/round-trips.js';
 import { type Consumer, consumerOf, lanesOf, type Producer, producerOf } from '../support/work.js';
 import type { Side, Task } from './contender.js';
+import { Batches, FrameReader, headBytes } from './net-frames.js';
 
 const batchMessages = 32;
 const batchBytes = 65_536;
-const headBytes = 4;
 const readBytes = 65_536;
 /** From here on writing from where the data lies is better than copying it into a batch. */
 const largeBytes = 16_384;
@@ -31,56 +31,6 @@ export async function open(task: Task): Promise<Side> {
     return role === 'lead' ? pinging(path, task.most) : ponging(path);
   }
   throw new Error(`there is no ${shape.kind} here`);
-}
-
-/** Messages out of the chunks of a stream. */
-class FrameReader {
-  /** One that was cut. */
-  readonly #cut: Int32Array;
-  readonly #cutBytes: Uint8Array;
-  /** How much of it is there, its length included. */
-  #have = 0;
-  readonly #bytes: number;
-  readonly #take: (lanes: Int32Array, at: number) => void;
-
-  constructor(bytes: number, take: (lanes: Int32Array, at: number) => void) {
-    this.#bytes = bytes;
-    this.#cut = new Int32Array(bytes / 4 + 1);
-    this.#cutBytes = new Uint8Array(this.#cut.buffer);
-    this.#take = take;
-  }
-
-  /** `lanes` shows the memory of `chunk`, whose bytes begin at a multiple of 4. */
-  read(chunk: Uint8Array, lanes: Int32Array): void {
-    const frame = headBytes + this.#bytes;
-    let at = 0;
-    if (this.#have > 0) {
-      const missing = Math.min(frame - this.#have, chunk.length);
-      this.#cutBytes.set(chunk.subarray(0, missing), this.#have);
-      this.#have += missing;
-      if (this.#have < frame) return;
-      at = missing;
-      this.#have = 0;
-      this.#frame(this.#cut, 0);
-    }
-    for (; chunk.length - at >= frame; at += frame) {
-      if ((at & 3) === 0) {
-        this.#frame(lanes, at >> 2);
-      } else {
-        this.#cutBytes.set(chunk.subarray(at, at + frame));
-        this.#frame(this.#cut, 0);
-      }
-    }
-    if (at < chunk.length) {
-      this.#cutBytes.set(chunk.subarray(at));
-      this.#have = chunk.length - at;
-    }
-  }
-
-  #frame(lanes: Int32Array, at: number): void {
-    if (lanes[at] !== this.#bytes) throw new Error(`a frame of ${lanes[at]} bytes, and not ${this.#bytes}`);
-    this.#take(lanes, at + 1);
-  }
 }
 
 async function accept(path: string): Promise<Socket> {
@@ -120,50 +70,6 @@ async function connect(path: string, reader: FrameReader): Promise<Socket> {
       if (!['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
       await sleep(2);
     }
-  }
-}
-
-/** A buffer of one write. */
-interface Batch {
-  bytes: Buffer;
-  lanes: Int32Array;
-}
-
-/** Writes of whole batches, from buffers that come back when the system has taken what they hold. */
-class Batches {
-  readonly #socket: Socket;
-  readonly #free: Batch[] = [];
-  #all = 0;
-  readonly #bytes: number;
-  #wake: (() => void) | undefined;
-
-  constructor(socket: Socket, bytes: number) {
-    this.#socket = socket;
-    this.#bytes = bytes;
-    socket.on('drain', () => this.#wake?.());
-  }
-
-  get(): Batch {
-    const batch = this.#free.pop();
-    if (batch !== undefined) return batch;
-    this.#all++;
-    const bytes = Buffer.alloc(this.#bytes);
-    return { bytes, lanes: lanesOf(bytes) };
-  }
-
-  /** Resolves when more may be written; undefined: at once. */
-  write(batch: Batch, length: number): Promise<void> | undefined {
-    const goesOn = this.#socket.write(batch.bytes.subarray(0, length), () => this.#free.push(batch));
-    if (!goesOn) return this.drained();
-    // What was written is told of between two turns: so many are out, or told of soon.
-    if (this.#all - this.#free.length >= 16) return new Promise((resolve) => process.nextTick(resolve));
-    return undefined;
-  }
-
-  drained(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
   }
 }
 
@@ -249,7 +155,7 @@ class Ball {
   #count = 0;
   #number = 0;
   #finished = (): void => {};
-  /** Called for each that comes; true to answer it with the next one. */
+  /** Called for each that comes. */
   onCaught = (): void => {};
 
   /** Resolves when `count` have come. */

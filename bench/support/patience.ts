@@ -1,21 +1,19 @@
-/** Ends a loop that spins for ever because the other side is gone: a look at the clock now and then. */
+/** Ends a run that spins for ever because the other side is gone: a look at the clock now and then. */
 const looksPerCheck = 1 << 20;
 const patienceMs = 60_000;
 
 export class Patience {
   #looks = 0;
-  #since = 0;
+  #start = 0;
 
-  look(): void {
-    if ((++this.#looks & (looksPerCheck - 1)) !== 0) return;
-    const now = performance.now();
-    if (this.#since === 0) this.#since = now;
-    if (now - this.#since > patienceMs) throw new Error('the other side is not heard of any more');
+  /** At the start of a run. */
+  start(): void {
+    this.#start = performance.now();
   }
 
-  /** It was. */
-  heard(): void {
-    this.#looks = 0;
-    this.#since = 0;
+  /** For each look in vain. */
+  look(): void {
+    if ((++this.#looks & (looksPerCheck - 1)) !== 0) return;
+    if (performance.now() - this.#start > patienceMs) throw new Error('the run takes too long');
   }
 }
