@@ -100,6 +100,15 @@ part('demo', () => {
   add('demo', ok, transports.length - ok);
 });
 
+// Each contender of each scenario; what its numbers are is not asked.
+part('bench', () => {
+  const { scenarios, missing, skipped } = JSON.parse(read('bench.json'));
+  const ran = scenarios.flatMap((/** @type {{ summary: unknown[] }} */ { summary }) => summary).length;
+  add('bench', ran, 0);
+  for (const name of Object.keys(missing)) fail(`the bench went without ${name}`);
+  for (const reason of skipped) console.log(`the bench skipped ${reason}`);
+});
+
 part('package', () => {
   const [, ok, notOk] = /^package: (\d+) passed, (\d+) failed$/m.exec(read('package.txt')) ?? [];
   if (ok === undefined) throw new Error('it ended before its last line');

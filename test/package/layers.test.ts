@@ -159,3 +159,13 @@ describe('lib', () => {
     expect(files.filter((file) => loads.test(textOf(file)))).toEqual(['lib/internal/native.ts']);
   });
 });
+
+describe('bench', () => {
+  it('knows the package as its users do', () => {
+    for (const file of filesBelow('bench', /\.ts$/).filter((name) => !name.includes('node_modules'))) {
+      const imports = [...withoutComments(textOf(file)).matchAll(/\b(?:from|import\()\s*'([^']+)'/g)];
+      for (const [, name = ''] of imports) expect(name).toMatch(/^(node:|interproc$|\.)/);
+      for (const [, name = ''] of imports) expect(name).not.toMatch(/\/(lib|dist)\//);
+    }
+  });
+});

@@ -1,0 +1,63 @@
+/** Somebody who takes part: what the bench must know to start it, and what its measured processes run. */
+import type { Scenario, Shape } from '../scenarios/scenario.js';
+
+export type Role = 'lead' | 'follow';
+
+/**
+ * How its sides are started. `alone`: only the lead, for what has one side. `processes`: two. `forked`: the lead
+ * starts the other one as its child. `threads`: the lead starts it as a worker.
+ */
+export type Topology = 'alone' | 'processes' | 'forked' | 'threads';
+
+export interface Contender {
+  id: string;
+  name: string;
+  /** How it plays a scenario; undefined: not at all. */
+  topology(scenario: Scenario): Topology | undefined;
+  /** The other side opens what the lead makes: the lead is ready before it is started. */
+  leadFirst?: boolean;
+  /** The package in bench/package.json that it needs. */
+  package?: string;
+  /** What its measured processes run; without one it is the program `floor`. */
+  load?(): Promise<ContenderModule>;
+}
+
+export interface ContenderModule {
+  open(task: Task): Promise<Side> | Side;
+}
+
+/** What a measured process is told: its argument, as JSON. */
+export interface Task {
+  contender: string;
+  role: Role;
+  shape: Shape;
+  /** At most so many messages, round trips or calls a run. */
+  most: number;
+  /** The descriptor over which the bench talks to it. */
+  control: number;
+  /** Descriptors of two channels, for what the lead sends and for what it receives. */
+  channels: number[];
+  /** A name that nothing else in the system has. */
+  name: string;
+  /** A folder for sockets. */
+  folder: string;
+  /** The CPUs of the lead and of the other side. */
+  cpus: readonly [number, number];
+}
+
+/** One side at work. */
+export interface Side {
+  /** Sends or receives `count` messages, makes as many round trips or calls; throws when something is wrong. */
+  run(count: number): Promise<void> | void;
+  /** Throws when what the run received is not what was sent. Not timed. */
+  verify?(): void;
+  /** Nanoseconds of each round trip of the last run. */
+  latencies?(): number[];
+}
+
+/** Descriptors of a measured process. */
+export const controlFd = 3;
+/** For a side that the lead starts itself: the bench's line to it. */
+export const followControlFd = 4;
+/** The channels, for those who use them. */
+export const channelFds: readonly number[] = [4, 5];

@@ -1,0 +1,87 @@
+/** All contenders, in the order of the tables. What they run is loaded in their own processes only. */
+import type { Scenario } from '../scenarios/scenario.js';
+import type { Contender, Topology } from './contender.js';
+
+/** For transports that know messages and round trips, and only the event loop to wait on. */
+const messages =
+  (topology: Topology) =>
+  ({ shape }: Scenario): Topology | undefined =>
+    shape.kind === 'one-way' || (shape.kind === 'ping-pong' && shape.waiting === 'event-loop')
+      ? topology
+      : undefined;
+
+const canSpin = ({ shape }: Scenario): boolean => shape.kind === 'ping-pong' && shape.waiting === 'spinning';
+
+/** process.send is what everything is compared with, also where it can't wait as the others do. */
+const everywhere = ({ shape }: Scenario): Topology | undefined =>
+  shape.kind === 'one-way' || shape.kind === 'ping-pong' ? 'forked' : undefined;
+
+export const contenders: readonly Contender[] = [
+  {
+    id: 'floor',
+    name: 'C, interproc.h',
+    topology: ({ shape }) =>
+      shape.kind === 'memory' ? 'alone' : shape.kind === 'mapped' ? undefined : 'processes',
+  },
+  {
+    id: 'interproc',
+    name: 'interproc',
+    topology: ({ shape }) => (shape.kind === 'memory' || shape.kind === 'mapped' ? 'alone' : 'processes'),
+    load: () => import('./interproc.js'),
+  },
+  {
+    id: 'process-send-json',
+    name: "process.send, 'json'",
+    topology: everywhere,
+    load: () => import('./process-send.js'),
+  },
+  {
+    id: 'process-send-advanced',
+    name: "process.send, 'advanced'",
+    topology: everywhere,
+    load: () => import('./process-send.js'),
+  },
+  {
+    id: 'net',
+    name: 'net, UNIX socket',
+    topology: messages('processes'),
+    load: () => import('./net.js'),
+  },
+  {
+    id: 'message-port',
+    name: 'MessagePort, worker thread',
+    topology: (scenario) => (canSpin(scenario) ? 'threads' : messages('threads')(scenario)),
+    load: () => import('./message-port.js'),
+  },
+  {
+    id: 'zeromq',
+    name: 'zeromq, ipc://',
+    topology: messages('processes'),
+    package: 'zeromq',
+    load: () => import('./zeromq.js'),
+  },
+  {
+    id: 'disruptor',
+    name: 'shared-memory-disruptor',
+    topology: (scenario) => (canSpin(scenario) ? 'processes' : messages('processes')(scenario)),
+    leadFirst: true,
+    package: 'shared-memory-disruptor',
+    load: () => import('./disruptor.js'),
+  },
+  {
+    id: 'plain',
+    name: 'Int32Array',
+    topology: ({ shape }) => (shape.kind === 'mapped' ? 'alone' : undefined),
+    load: () => import('./arrays.js'),
+  },
+];
+
+export function contenderById(id: string): Contender {
+  const contender = contenders.find((each) => each.id === id);
+  if (contender === undefined) throw new Error(`there is no contender '${id}'`);
+  return contender;
+}
+
+/** What `--only` is matched against. */
+export const sampleId = (scenario: Scenario, contender: Contender): string =>
+  `${scenario.id}/${contender.id}`;

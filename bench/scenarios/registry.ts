@@ -1,0 +1,8 @@
+/** All scenarios, in the order in which they run. */
+import { mapped } from './mapped.js';
+import { memory } from './memory.js';
+import { oneWay } from './one-way.js';
+import { pingPong } from './ping-pong.js';
+import type { Scenario } from './scenario.js';
+
+export const scenarios: readonly Scenario[] = [...oneWay, ...pingPong, ...memory, ...mapped];

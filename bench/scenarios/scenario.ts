@@ -1,0 +1,46 @@
+/** What is measured: a scenario has a name, and a shape that its contenders give the same work. */
+export type Method = 'in-place' | 'in-place-sparse' | 'copy' | 'receive' | 'receive-many' | 'for-await';
+export type Waiting = 'spinning' | 'sleeping' | 'event-loop';
+
+/** Messages from one side to the other. */
+export interface OneWay {
+  kind: 'one-way';
+  bytes: number;
+  method: Method;
+  /** How the sides wait that block their thread. */
+  waiting: Waiting;
+}
+
+/** A message of 64 bytes there and the same back. */
+export interface PingPong {
+  kind: 'ping-pong';
+  waiting: Waiting;
+}
+
+/** Calls of one process that make, open or resize shared memory. */
+export interface MemoryCalls {
+  kind: 'memory';
+  call: 'create' | 'attach' | 'resize';
+  bytes: number;
+}
+
+/** Loops of one process over memory. */
+export interface MappedLoops {
+  kind: 'mapped';
+  loop: 'sum' | 'fill' | 'copy';
+  bytes: number;
+}
+
+export type Shape = OneWay | PingPong | MemoryCalls | MappedLoops;
+
+export interface Scenario {
+  /** Path-like: what `--only` is matched against, with the contender's id behind it. */
+  id: string;
+  shape: Shape;
+  /** On how many CPUs the two sides are; 1 for one that has no sides. */
+  cpus: 1 | 2;
+  /** The contender that the others are compared with. */
+  reference: string;
+  /** At most so many messages, round trips or calls a sample. */
+  most: number;
+}

@@ -1,0 +1,2 @@
+/** A failure that its message explains. */
+export class BenchError extends Error {}

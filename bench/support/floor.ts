@@ -1,0 +1,44 @@
+/** The C programs of the bench: built by the bench itself with the system's C compiler, as users of the header do. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, renameSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Task } from '../contenders/contender.js';
+import { BenchError } from './bench-error.js';
+
+const sources = fileURLToPath(new URL('../../bench/floor/', import.meta.url));
+const include = fileURLToPath(new URL('../../native/include/', import.meta.url));
+export const floorProgram = fileURLToPath(new URL('../floor', import.meta.url));
+
+/** For the processors that the package's own binaries run on: no -march. */
+const flags = ['-std=gnu11', '-O3', '-Wall', '-Wextra', '-pthread'];
+
+/** Builds it where it is older than what it is made of. */
+export function buildFloor(): void {
+  const files = readdirSync(sources).map((file) => `${sources}${file}`);
+  const changed = (file: string) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if ([...files, `${include}interproc.h`].every((file) => changed(file) < changed(floorProgram))) return;
+  const compiler = process.env.CC ?? 'cc';
+  // Another bench may be running the one that is there.
+  const built = `${floorProgram}-${process.pid}`;
+  const args = [...flags, '-I', include, ...files.filter((file) => file.endsWith('.c')), '-o', built];
+  const { status, error, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+  if (status !== 0) throw new BenchError(`${compiler} can't build the C floor: ${error?.message ?? stderr}`);
+  renameSync(built, floorProgram);
+}
+
+/** What the program wants to be told: see bench/floor/. */
+export function floorArguments({ shape, role, most, name }: Task): string[] {
+  switch (shape.kind) {
+    case 'one-way': {
+      // There are no Buffers to own in C: it copies.
+      const method = ['in-place', 'in-place-sparse'].includes(shape.method) ? shape.method : 'copy';
+      return ['one-way', role, `${shape.bytes}`, method, shape.waiting];
+    }
+    case 'ping-pong':
+      return ['ping-pong', role, shape.waiting === 'spinning' ? 'spinning' : 'sleeping', `${most}`];
+    case 'memory':
+      return ['memory', shape.call, `${shape.bytes}`, name];
+    case 'mapped':
+      throw new Error('loops over memory have no floor in C');
+  }
+}

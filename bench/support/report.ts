@@ -1,0 +1,123 @@
+/** Tables of the results, for people. */
+import { contenderById } from '../contenders/registry.js';
+import type { OneWay, Scenario } from '../scenarios/scenario.js';
+import type { ScenarioResult } from './rounds.js';
+import { keptOf, nsEach } from './samples.js';
+import { latencyOf, median, speedRatio } from './statistics.js';
+import { formatMarkdown, formatText } from './table.js';
+
+export const processSends = ['process-send-json', 'process-send-advanced'];
+
+export interface Summary {
+  contender: string;
+  /** Samples that count, and that don't. */
+  kept: number;
+  dropped: number;
+  /** Nanoseconds a message, round trip, call or element. */
+  medianNs: number;
+  fastestNs: number;
+  slowestNs: number;
+  cpuNs: number;
+  /** How many times as fast; null without rounds in which both count. */
+  toReference: number | null;
+  toProcessSend: number | null;
+  toNet: number | null;
+  latency: ReturnType<typeof latencyOf> | null;
+}
+
+const numberOrNull = (value: number) => (Number.isNaN(value) ? null : value);
+
+export function summarize({ scenario, samples, latencies }: ScenarioResult): Summary[] {
+  return [...new Set(samples.map(({ contender }) => contender))].map((id) => {
+    const kept = keptOf(samples, id);
+    const each = kept.map(nsEach);
+    const histogram = latencies.get(id);
+    return {
+      contender: id,
+      kept: kept.length,
+      dropped: samples.filter(({ contender }) => contender === id).length - kept.length,
+      medianNs: median(each),
+      fastestNs: Math.min(...each),
+      slowestNs: Math.max(...each),
+      cpuNs: median(kept.map(({ cpuSeconds, count }) => (cpuSeconds * 1e9) / count)),
+      toReference: numberOrNull(speedRatio(samples, { of: id, to: [scenario.reference] })),
+      toProcessSend: numberOrNull(speedRatio(samples, { of: id, to: processSends })),
+      toNet: numberOrNull(speedRatio(samples, { of: id, to: ['net'] })),
+      latency: histogram === undefined ? null : latencyOf(histogram),
+    };
+  });
+}
+
+const significant = (value: number, digits = 3): string =>
+  Number.isFinite(value) ? `${Number(value.toPrecision(digits))}` : '-';
+const ratio = (value: number | null): string => (value === null ? '-' : `${significant(value)}x`);
+const inMicroseconds = (ns: number): string => significant(ns / 1e3);
+
+interface Column {
+  head: string;
+  cell(summary: Summary): string;
+}
+
+const spread = (of: (ns: number) => number) => (summary: Summary) =>
+  `${significant(of(summary.slowestNs))}-${significant(of(summary.fastestNs))}`;
+
+const rate = (unit: string, of: (ns: number) => number): Column[] => [
+  { head: unit, cell: ({ medianNs }) => significant(of(medianNs)) },
+  { head: 'min-max', cell: spread(of) },
+];
+
+function columnsOf({ shape, reference }: Scenario): Column[] {
+  const name: Column = { head: 'contender', cell: ({ contender }) => contenderById(contender).name };
+  const toReference: Column = {
+    head: reference === 'floor' ? 'x C' : `x ${reference}`,
+    cell: (summary) => ratio(summary.toReference),
+  };
+  const toProcessSend: Column = { head: 'x process.send', cell: (summary) => ratio(summary.toProcessSend) };
+  const toNet: Column = { head: 'x net', cell: (summary) => ratio(summary.toNet) };
+  const dropped: Column = { head: 'dropped', cell: (summary) => `${summary.dropped}` };
+  const cpu = (unit: string): Column => ({
+    head: `CPU us/${unit}`,
+    cell: ({ cpuNs }) => inMicroseconds(cpuNs),
+  });
+  switch (shape.kind) {
+    case 'one-way':
+      return [name, ...throughput(shape), toReference, toProcessSend, toNet, cpu('msg'), dropped];
+    case 'ping-pong':
+      return [
+        name,
+        { head: 'us (p50)', cell: ({ medianNs }) => inMicroseconds(medianNs) },
+        {
+          head: 'min-max',
+          cell: ({ fastestNs, slowestNs }) => `${inMicroseconds(fastestNs)}-${inMicroseconds(slowestNs)}`,
+        },
+        ...(['p99', 'p99.9'] as const).map((percentile) => ({
+          head: percentile,
+          cell: ({ latency }: Summary) => (latency === null ? '-' : inMicroseconds(latency[percentile])),
+        })),
+        toReference,
+        toProcessSend,
+        toNet,
+        cpu('trip'),
+        dropped,
+      ];
+    case 'memory':
+      return [name, ...rate('k calls/s', (ns) => 1e6 / ns), toReference, cpu('call'), dropped];
+    case 'mapped':
+      return [name, ...rate('GB/s', (ns) => shape.bytes / ns), toReference, dropped];
+  }
+}
+
+/** Of large messages bytes count, where all of them are touched. */
+function throughput({ bytes, method }: OneWay): Column[] {
+  if (bytes < 65_536) return rate('M msg/s', (ns) => 1e3 / ns);
+  return method === 'in-place-sparse' ? rate('k msg/s', (ns) => 1e6 / ns) : rate('GB/s', (ns) => bytes / ns);
+}
+
+export function formatResult(result: ScenarioResult, markdown: boolean): string {
+  const { scenario, placement } = result;
+  const columns = columnsOf(scenario);
+  const rows = summarize(result).map((summary) => columns.map(({ cell }) => cell(summary)));
+  const heads = columns.map(({ head }) => head);
+  const title = `${scenario.id}${placement === null ? '' : ` (${placement})`}`;
+  return markdown ? `### ${title}\n\n${formatMarkdown(heads, rows)}` : `${title}\n${formatText(heads, rows)}`;
+}

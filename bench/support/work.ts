@@ -1,0 +1,284 @@
+/**
+ * What is done with a message besides moving it: how its bytes are made and what is read of them. A contender writes
+ * messages by `fill`, where it has memory for one, or takes them as `source` or `fresh`; and shows what arrived to
+ * `take` or `takeOwned`.
+ *
+ * Each message carries its number in its first int32. Where all bytes count, lane i holds number + i, and the sum of
+ * all must be right in the end; where bytes are copied, what is copied is checked when the run is over.
+ */
+import { Buffer } from 'node:buffer';
+import type { Method } from '../scenarios/scenario.js';
+
+/** Below it a loop is faster than the call of a builtin. */
+const loopBytes = 256;
+/** What in-place-sparse writes. */
+const sparseLanes = 4;
+
+/** bench/floor/channel.c has the same. */
+const pattern = (lane: number) => Math.imul(lane, 0x9e3779b1);
+
+const patternLanes = (bytes: number) => Int32Array.from({ length: bytes / 4 }, (_, lane) => pattern(lane));
+
+export interface Producer {
+  /** Makes message `number` at `lanes[at]`, in place. */
+  fill(lanes: Int32Array, at: number, number: number): void;
+  /** Message `number` in a buffer that is used again for the next one. */
+  source(number: number): Uint8Array;
+  /** Message `number` in a buffer that nothing else uses. */
+  fresh(number: number): Buffer;
+  /** Whether all but the first lane is the same in each message, so that it may be sent from where it lies. */
+  readonly constant: boolean;
+}
+
+abstract class Filling implements Producer {
+  abstract readonly constant: boolean;
+  readonly own: Int32Array;
+  readonly #bytes: Uint8Array;
+  #pool: Int32Array | undefined;
+
+  constructor(own: Int32Array) {
+    this.own = own;
+    this.#bytes = new Uint8Array(own.buffer);
+  }
+
+  abstract fill(lanes: Int32Array, at: number, number: number): void;
+  protected abstract refresh(number: number): void;
+
+  source(number: number): Uint8Array {
+    this.refresh(number);
+    return this.#bytes;
+  }
+
+  fresh(number: number): Buffer {
+    const message = Buffer.allocUnsafe(this.#bytes.length);
+    // Small ones share a pool of some kilobytes, in which each begins at a multiple of 8.
+    if (this.#pool?.buffer !== message.buffer) this.#pool = new Int32Array(message.buffer);
+    this.fill(this.#pool as Int32Array, message.byteOffset >> 2, number);
+    return message;
+  }
+}
+
+class AllBytes extends Filling {
+  readonly constant = false;
+  readonly #lanes: number;
+
+  constructor(bytes: number) {
+    super(new Int32Array(bytes / 4));
+    this.#lanes = bytes / 4;
+  }
+
+  fill(lanes: Int32Array, at: number, number: number): void {
+    const count = this.#lanes;
+    for (let lane = 0; lane < count; lane++) lanes[at + lane] = number + lane;
+  }
+
+  protected refresh(number: number): void {
+    this.fill(this.own, 0, number);
+  }
+}
+
+class Sparse extends Filling {
+  readonly constant = false;
+
+  constructor(bytes: number) {
+    super(new Int32Array(bytes / 4));
+  }
+
+  fill(lanes: Int32Array, at: number, number: number): void {
+    for (let lane = 0; lane < sparseLanes; lane++) lanes[at + lane] = number + lane;
+  }
+
+  protected refresh(number: number): void {
+    this.fill(this.own, 0, number);
+  }
+}
+
+/** Sends data that lies there already. */
+class Prepared extends Filling {
+  readonly constant = true;
+  readonly #small: boolean;
+
+  constructor(bytes: number) {
+    super(patternLanes(bytes));
+    this.#small = bytes < loopBytes;
+  }
+
+  fill(lanes: Int32Array, at: number, number: number): void {
+    const own = this.own;
+    own[0] = number;
+    if (this.#small) for (let lane = 0; lane < own.length; lane++) lanes[at + lane] = own[lane] as number;
+    else lanes.set(own, at);
+  }
+
+  protected refresh(number: number): void {
+    this.own[0] = number;
+  }
+}
+
+export function producerOf(method: Method, bytes: number): Producer {
+  if (method === 'in-place') return new AllBytes(bytes);
+  return method === 'in-place-sparse' ? new Sparse(bytes) : new Prepared(bytes);
+}
+
+/** What arrives. */
+export abstract class Consumer {
+  protected number = 0;
+  #count = 0;
+
+  /** Expects `count` messages, from number 0 on. */
+  begin(count: number): void {
+    this.number = 0;
+    this.#count = count;
+  }
+
+  /** A message that lies at `lanes[at]` for now. */
+  abstract take(lanes: Int32Array, at: number): void;
+  /** A message that is the receiver's own. */
+  abstract takeOwned(bytes: Uint8Array): void;
+  /** Whether all have come. */
+  get done(): boolean {
+    return this.number === this.#count;
+  }
+
+  /** Throws when what came is not what was sent. */
+  finish(): void {
+    if (!this.done) throw new Error(`${this.number} messages came, and not ${this.#count}`);
+  }
+
+  protected check(number: number): void {
+    if (number !== this.number) throw new Error(`message ${this.number} came out of order, as ${number}`);
+    this.number++;
+  }
+}
+
+const firstLane = (bytes: Uint8Array) =>
+  (bytes[0] as number) |
+  ((bytes[1] as number) << 8) |
+  ((bytes[2] as number) << 16) |
+  ((bytes[3] as number) << 24);
+
+class ReadAll extends Consumer {
+  readonly #lanes: number;
+  #sum = 0;
+
+  constructor(bytes: number) {
+    super();
+    this.#lanes = bytes / 4;
+  }
+
+  override begin(count: number): void {
+    super.begin(count);
+    this.#sum = 0;
+  }
+
+  take(lanes: Int32Array, at: number): void {
+    const end = at + this.#lanes;
+    let sum = this.#sum;
+    for (let lane = at; lane < end; lane++) sum = (sum + (lanes[lane] as number)) | 0;
+    this.#sum = sum;
+    this.check(lanes[at] as number);
+  }
+
+  takeOwned(bytes: Uint8Array): void {
+    this.take(lanesOf(bytes), 0);
+  }
+
+  override finish(): void {
+    super.finish();
+    // Lane i of message k holds k + i, and sums are 32 bits wide.
+    const [count, lanes] = [BigInt(this.number), BigInt(this.#lanes)];
+    const expected = (lanes * count * (count - 1n)) / 2n + (count * lanes * (lanes - 1n)) / 2n;
+    if (BigInt.asIntN(32, expected) !== BigInt(this.#sum)) throw new Error('the checksum is wrong');
+  }
+}
+
+class ReadOne extends Consumer {
+  take(lanes: Int32Array, at: number): void {
+    this.check(lanes[at] as number);
+  }
+
+  takeOwned(bytes: Uint8Array): void {
+    this.check(firstLane(bytes));
+  }
+}
+
+/** Copies into memory of its own what it may not keep. */
+class CopyOut extends Consumer {
+  readonly #own: Int32Array;
+  readonly #expected: Int32Array;
+  #last: Uint8Array;
+
+  constructor(bytes: number) {
+    super();
+    this.#own = new Int32Array(bytes / 4);
+    this.#last = new Uint8Array(this.#own.buffer);
+    this.#expected = patternLanes(bytes);
+  }
+
+  take(lanes: Int32Array, at: number): void {
+    const own = this.#own;
+    const count = own.length;
+    if (count < loopBytes / 4)
+      for (let lane = 0; lane < count; lane++) own[lane] = lanes[at + lane] as number;
+    else own.set(lanes.subarray(at, at + count));
+    this.check(own[0] as number);
+  }
+
+  takeOwned(bytes: Uint8Array): void {
+    this.#last = bytes;
+    this.check(firstLane(bytes));
+  }
+
+  override finish(): void {
+    super.finish();
+    checkPattern(this.#last, this.#expected);
+  }
+}
+
+/** Wants each message as a Buffer that it may keep. */
+class Own extends Consumer {
+  readonly #bytes: number;
+  readonly #expected: Int32Array;
+  #last: Uint8Array = new Uint8Array(0);
+
+  constructor(bytes: number) {
+    super();
+    this.#bytes = bytes;
+    this.#expected = patternLanes(bytes);
+  }
+
+  take(lanes: Int32Array, at: number): void {
+    const copy = Buffer.allocUnsafe(this.#bytes);
+    copy.set(new Uint8Array(lanes.buffer, lanes.byteOffset + at * 4, this.#bytes));
+    this.takeOwned(copy);
+  }
+
+  takeOwned(bytes: Uint8Array): void {
+    this.#last = bytes;
+    this.check(firstLane(bytes));
+  }
+
+  override finish(): void {
+    super.finish();
+    checkPattern(this.#last, this.#expected);
+  }
+}
+
+function checkPattern(bytes: Uint8Array, expected: Int32Array): void {
+  const lanes = lanesOf(bytes);
+  const damaged =
+    lanes.length !== expected.length || expected.some((lane, at) => at > 0 && lane !== lanes[at]);
+  if (damaged) throw new Error('what was copied is damaged');
+}
+
+/** The int32 of a message; of a copy where it does not lie at a multiple of 4. */
+export function lanesOf(bytes: Uint8Array): Int32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : Uint8Array.from(bytes);
+  return new Int32Array(aligned.buffer, aligned.byteOffset, bytes.length >> 2);
+}
+
+export function consumerOf(method: Method, bytes: number): Consumer {
+  if (method === 'in-place') return new ReadAll(bytes);
+  if (method === 'in-place-sparse') return new ReadOne();
+  return method === 'copy' ? new CopyOut(bytes) : new Own(bytes);
+}

@@ -1,0 +1,304 @@
+/** What the bench makes of samples, whom it selects, and that it runs, finds what is wrong and leaves nothing behind. */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { Method } from '../../bench/scenarios/scenario.js';
+import { parseCpuList } from '../../bench/support/cpus.js';
+import { parseOptions } from '../../bench/support/options.js';
+import { majority, placementDuring, placementOf } from '../../bench/support/placement.js';
+import { isAsMost, keptOf, nsEach, type Sample, settle } from '../../bench/support/samples.js';
+import { select } from '../../bench/support/selection.js';
+import { histogramOf, latencyOf, median, speedRatio } from '../../bench/support/statistics.js';
+import { formatMarkdown } from '../../bench/support/table.js';
+import { consumerOf, producerOf } from '../../bench/support/work.js';
+
+const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+
+/** One that takes `ns` for each of its messages. */
+const sample = (contender: string, round: number, ns: number, probed: Sample['probed'] = null): Sample => ({
+  contender,
+  round,
+  count: 1000,
+  seconds: ns / 1e6,
+  cpuSeconds: 0,
+  probed,
+  latency: null,
+  dropped: null,
+});
+
+describe('the statistics', () => {
+  it('take the middle, or the mean of the two in the middle', () => {
+    expect(median([9, 1, 5])).toBe(5);
+    expect(median([9, 1, 5, 7])).toBe(6);
+    expect(median([])).toBeNaN();
+  });
+
+  it('compare within a round, so that a slow round does not count against anybody', () => {
+    const samples = [
+      ...[10, 1000, 10].map((ns, round) => sample('floor', round, ns)),
+      ...[20, 2000, 25].map((ns, round) => sample('interproc', round, ns)),
+    ];
+    expect(speedRatio(samples, { of: 'interproc', to: ['floor'] })).toBeCloseTo(0.5);
+    expect(speedRatio(samples, { of: 'floor', to: ['floor'] })).toBe(1);
+  });
+
+  it('leave a round out in which one of the two has no sample that counts', () => {
+    const dropped: Sample = { ...sample('floor', 1, 1), dropped: 'other placement' };
+    const samples = [sample('floor', 0, 10), dropped, sample('interproc', 0, 40), sample('interproc', 1, 10)];
+    expect(speedRatio(samples, { of: 'interproc', to: ['floor'] })).toBeCloseTo(0.25);
+    expect(speedRatio(samples, { of: 'interproc', to: ['net'] })).toBeNaN();
+  });
+
+  it('compare with the fastest of several in each round', () => {
+    const samples = [
+      sample('json', 0, 100),
+      sample('advanced', 0, 50),
+      sample('json', 1, 40),
+      sample('advanced', 1, 80),
+      sample('interproc', 0, 10),
+      sample('interproc', 1, 10),
+    ];
+    expect(speedRatio(samples, { of: 'interproc', to: ['json', 'advanced'] })).toBeCloseTo(4.5);
+  });
+
+  it('take the round trip in the middle for what a sample of round trips says', () => {
+    const latency = latencyOf(histogramOf([...Array.from({ length: 99 }, () => 100), 1_000_000]));
+    expect(latency.p50).toBe(100);
+    expect(latency.max).toBeGreaterThanOrEqual(1_000_000);
+    expect(nsEach({ ...sample('floor', 0, 12_345), latency })).toBe(100);
+  });
+});
+
+describe('the placement', () => {
+  const oneCore = { before: 35, after: 36 };
+  const twoCores = { before: 210, after: 190 };
+
+  it('is one core below 100 ns a round trip', () => {
+    expect(placementOf(99)).toBe('one-core');
+    expect(placementOf(101)).toBe('two-cores');
+    expect(placementDuring({ before: 35, after: 210 })).toBeUndefined();
+  });
+
+  it('is that of most samples, and of the first where two are even', () => {
+    expect(majority(['one-core', 'two-cores', 'two-cores'])).toBe('two-cores');
+    expect(majority(['one-core', undefined, 'two-cores'])).toBe('one-core');
+    expect(majority([undefined])).toBeUndefined();
+  });
+
+  it('drops samples during which it changed, and those of the minority', () => {
+    const samples = [
+      sample('floor', 0, 1, twoCores),
+      sample('floor', 1, 1, oneCore),
+      sample('floor', 2, 1, { before: 35, after: 210 }),
+      sample('floor', 3, 1, twoCores),
+    ];
+    expect(settle(samples)).toBe('two-cores');
+    expect(samples.map(({ dropped }) => dropped)).toEqual([
+      null,
+      'other placement',
+      'placement changed',
+      null,
+    ]);
+    expect(keptOf(samples, 'floor').map(({ round }) => round)).toEqual([0, 3]);
+  });
+
+  it('makes a sample be taken again that most others differ from', () => {
+    const samples = [twoCores, twoCores, oneCore].map((probed) => sample('floor', 0, 1, probed));
+    expect(samples.map((each) => isAsMost(samples, each))).toEqual([true, true, false]);
+    expect(isAsMost([], sample('floor', 0, 1))).toBe(true);
+  });
+
+  it('counts one sample a round: the last one of those that do', () => {
+    const samples = [oneCore, twoCores, twoCores, twoCores].map((probed, index) =>
+      sample('floor', index === 3 ? 1 : 0, 1, probed),
+    );
+    settle(samples);
+    expect(samples.map(({ dropped }) => dropped)).toEqual(['other placement', 'taken again', null, null]);
+  });
+
+  it('does not matter where both sides are on one CPU', () => {
+    const samples = [sample('floor', 0, 1)];
+    expect(settle(samples)).toBeUndefined();
+    expect(keptOf(samples, 'floor')).toHaveLength(1);
+  });
+
+  it('is asked of the CPUs that the system allows', () => {
+    expect(parseCpuList('0-2,5')).toEqual([0, 1, 2, 5]);
+    expect(parseCpuList('3')).toEqual([3]);
+  });
+});
+
+describe('the command line', () => {
+  it('selects scenarios and contenders by what --only matches', () => {
+    const selected = select(/^one-way\/64B\/in-place\/(one|two)-cpus?\/(floor|interproc)$/);
+    expect(
+      selected.map(({ scenario, contenders }) => [scenario.id, ...contenders.map(({ id }) => id)]),
+    ).toEqual([
+      ['one-way/64B/in-place/one-cpu', 'floor', 'interproc'],
+      ['one-way/64B/in-place/two-cpus', 'floor', 'interproc'],
+    ]);
+    expect(select(/there is no such thing/)).toEqual([]);
+  });
+
+  it('takes fewer than five rounds only with --quick', () => {
+    expect(() => parseOptions(['--rounds', '4'])).toThrow('at least 5');
+    expect(parseOptions(['--rounds', '7']).rounds).toBe(7);
+    expect(parseOptions(['--quick']).rounds).toBe(1);
+    expect(() => parseOptions(['--only', '('])).toThrow('--only');
+  });
+
+  it('has every scenario compared with somebody who plays it, and with process.send where there are messages', () => {
+    for (const { scenario, contenders } of select(/./)) {
+      const ids = contenders.map(({ id }) => id);
+      expect(ids).toContain(scenario.reference);
+      expect(ids).toContain('interproc');
+      if (!/^(memory|mapped)/.test(scenario.id)) expect(ids).toContain('process-send-json');
+    }
+  });
+});
+
+describe('the work', () => {
+  const methods: Method[] = ['in-place', 'in-place-sparse', 'copy', 'receive', 'receive-many', 'for-await'];
+
+  it.each(methods)('%s accepts what was sent, however it was moved', (method) => {
+    const [producer, consumer] = [producerOf(method, 1024), consumerOf(method, 1024)];
+    consumer.begin(4);
+    consumer.takeOwned(producer.source(0));
+    consumer.takeOwned(producer.fresh(1));
+    const ring = new Int32Array(1024);
+    for (const [number, at] of [
+      [2, 100],
+      [3, 356],
+    ] as const) {
+      producer.fill(ring, at, number);
+      consumer.take(ring, at);
+    }
+    expect(consumer.done).toBe(true);
+    consumer.finish();
+  });
+
+  it.each(methods)('%s finds a message that is lost', (method) => {
+    const [producer, consumer] = [producerOf(method, 64), consumerOf(method, 64)];
+    consumer.begin(2);
+    consumer.takeOwned(producer.source(0));
+    expect(() => consumer.finish()).toThrow('1 messages came, and not 2');
+    expect(() => consumer.takeOwned(producer.source(2))).toThrow('out of order');
+  });
+
+  it('in-place finds a byte that is wrong', () => {
+    const [producer, consumer] = [producerOf('in-place', 64), consumerOf('in-place', 64)];
+    consumer.begin(1);
+    const message = producer.fresh(0);
+    message[40] = 0xff;
+    consumer.takeOwned(message);
+    expect(() => consumer.finish()).toThrow('checksum');
+  });
+
+  it('copy finds a byte that is wrong', () => {
+    const [producer, consumer] = [producerOf('copy', 64), consumerOf('copy', 64)];
+    consumer.begin(1);
+    const lanes = new Int32Array(16);
+    producer.fill(lanes, 0, 0);
+    lanes[15] = 0;
+    consumer.take(lanes, 0);
+    expect(() => consumer.finish()).toThrow('damaged');
+  });
+});
+
+describe('the bench', () => {
+  beforeAll(() => {
+    execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'bench'], { cwd: packageRoot });
+  });
+
+  function start(...args: string[]) {
+    const folder = mkdtempSync(join(tmpdir(), 'interproc-test-bench-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const child = spawn(process.execPath, ['build-bench/main.js', '--quick', ...args], {
+      cwd: packageRoot,
+      env: { ...process.env, TMPDIR: folder },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const said = { stdout: '', stderr: '' };
+    child.stdout.on('data', (text) => {
+      said.stdout += text;
+    });
+    child.stderr.on('data', (text) => {
+      said.stderr += text;
+    });
+    return { child, folder, said, ended: once(child, 'close') };
+  }
+
+  /** Measured processes, which are told the folder, and files. */
+  const leftOf = (folder: string, pid: number | undefined) => ({
+    processes: readdirSync('/proc').filter((other) => {
+      try {
+        const command = /^\d+$/.test(other) ? readFileSync(`/proc/${other}/cmdline`, 'utf8') : '';
+        return command.includes('peer.js') && command.includes(folder);
+      } catch {
+        return false;
+      }
+    }),
+    files: readdirSync(folder),
+    memory: readdirSync('/dev/shm').filter((name) => name.startsWith(`interproc-bench-${pid}-`)),
+  });
+  const nothing = { processes: [], files: [], memory: [] };
+
+  it('runs, and gives every sample', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'interproc-test-bench-')), 'bench.json');
+    onTestFinished(() => rmSync(join(file, '..'), { recursive: true, force: true }));
+    const only =
+      '(64B/in-place/one-cpu|event-loop/one-cpu)/(floor|interproc|net|message-port|process-send-json)$|memory/.*/create';
+    const bench = start('--rounds', '2', '--only', only, '--json', file);
+    expect(await bench.ended).toEqual([0, null]);
+    expect(bench.said.stderr).toBe('');
+    const { scenarios, machine } = JSON.parse(readFileSync(file, 'utf8'));
+    expect(machine.node).toBe(process.version);
+    expect(scenarios.map(({ id }: { id: string }) => id)).toEqual([
+      'one-way/64B/in-place/one-cpu',
+      'ping-pong/64B/event-loop/one-cpu',
+      'memory/64KiB/create',
+    ]);
+    expect(scenarios.map(({ samples }: { samples: Sample[] }) => samples.length)).toEqual([10, 10, 4]);
+    for (const { samples, summary } of scenarios) {
+      for (const { count, seconds } of samples) expect(count * seconds).toBeGreaterThan(0);
+      for (const { kept, toReference } of summary) {
+        expect(kept).toBe(2);
+        expect(toReference).toBeGreaterThan(0);
+      }
+    }
+    expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
+  it('ends with 1 and the reason when a side ends early', async () => {
+    const bench = start('--only', 'one-way/1MiB/in-place/one-cpu/(net|interproc)$');
+    let peer: string | undefined;
+    while (peer === undefined) {
+      await new Promise((resolve) => setImmediate(resolve));
+      [peer] = leftOf(bench.folder, undefined).processes;
+    }
+    process.kill(Number(peer), 'SIGKILL');
+    expect(await bench.ended).toEqual([1, null]);
+    expect(bench.said.stderr).toMatch(/bench: one-way.* ended early: SIGKILL/);
+    expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
+  it('leaves nothing behind when it is told to end', async () => {
+    const bench = start('--only', 'one-way/64B/copy/one-cpu/(net|process-send-json|message-port)$|create');
+    while (leftOf(bench.folder, undefined).processes.length < 5) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    bench.child.kill('SIGTERM');
+    expect(await bench.ended).toEqual([143, null]);
+    const { files, memory } = leftOf(bench.folder, bench.child.pid);
+    expect({ files, memory }).toEqual({ files: [], memory: [] });
+    // One that was just being started ends when it looks for the bench.
+    while (leftOf(bench.folder, undefined).processes.length > 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+});
