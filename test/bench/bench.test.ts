@@ -161,6 +161,14 @@ describe('the command line', () => {
   });
 });
 
+it('a table in Markdown is aligned, also before it is rendered', () => {
+  expect(formatMarkdown(['contender', 'x C'], [['net', '0.1x']]).split('\n')).toEqual([
+    '| contender |  x C |',
+    '| --------- | ---: |',
+    '| net       | 0.1x |',
+  ]);
+});
+
 describe('the work', () => {
   const methods: Method[] = ['in-place', 'in-place-sparse', 'copy', 'receive', 'receive-many', 'for-await'];
 
