@@ -1,5 +1,5 @@
 /**
- * SharedMemory itself: `create` makes a named one, shows its buffer, and unlinks and closes it; `attach` opens one that
+ * SharedMemory itself: `create` makes a named one, and unlinks and closes it; `attach` opens one that
  * is there, shows its buffer, and closes it; `resize` makes one twice as large and as small as before, in turns.
  * Buffers are given back by the garbage collector, to which a loop must yield: that is part of what is timed.
  */
@@ -30,7 +30,6 @@ function show(memory: SharedMemory, bytes: number): void {
 const calls: Record<MemoryCalls['call'], (name: string, bytes: number) => () => void> = {
   create: (name, bytes) => () => {
     const memory = SharedMemory.create(name, { size: bytes });
-    show(memory, bytes);
     memory.unlink();
     memory.close();
   },

@@ -4,7 +4,7 @@
  * (`onread`), and copies only messages that a read has cut.
  */
 import { Buffer } from 'node:buffer';
-import { createServer, connect as netConnect, type Socket } from 'node:net';
+import { createServer, type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OneWay } from '../scenarios/scenario.js';
@@ -33,7 +33,7 @@ export async function open(task: Task): Promise<Side> {
   throw new Error(`there is no ${shape.kind} here`);
 }
 
-async function accept(path: string): Promise<Socket> {
+export async function accept(path: string): Promise<Socket> {
   const server = createServer();
   const accepted = new Promise<Socket>((resolve, reject) => {
     server.once('connection', resolve).once('error', reject);
@@ -45,25 +45,11 @@ async function accept(path: string): Promise<Socket> {
 }
 
 /** Waits until somebody listens. */
-async function connect(path: string, reader: FrameReader): Promise<Socket> {
-  const buffer = Buffer.alloc(readBytes);
-  const lanes = lanesOf(buffer);
+export async function connectTo(options: NetConnectOpts & { path: string }): Promise<Socket> {
   for (;;) {
     try {
       return await new Promise<Socket>((resolve, reject) => {
-        const socket: Socket = netConnect(
-          {
-            path,
-            onread: {
-              buffer,
-              callback: (length) => {
-                reader.read(buffer.subarray(0, length), lanes);
-                return true;
-              },
-            },
-          },
-          () => resolve(socket),
-        );
+        const socket: Socket = netConnect(options, () => resolve(socket));
         socket.once('error', reject);
       });
     } catch (error) {
@@ -71,6 +57,16 @@ async function connect(path: string, reader: FrameReader): Promise<Socket> {
       await sleep(2);
     }
   }
+}
+
+function connect(path: string, reader: FrameReader): Promise<Socket> {
+  const buffer = Buffer.alloc(readBytes);
+  const lanes = lanesOf(buffer);
+  const callback = (length: number): boolean => {
+    reader.read(buffer.subarray(0, length), lanes);
+    return true;
+  };
+  return connectTo({ path, onread: { buffer, callback } });
 }
 
 function sending(socket: Socket, { bytes, method }: OneWay): Side {

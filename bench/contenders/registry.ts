@@ -48,6 +48,12 @@ export const contenders: readonly Contender[] = [
     load: () => import('./net.js'),
   },
   {
+    id: 'net-plain',
+    name: 'net, as mostly used',
+    topology: ({ shape }) => (shape.kind === 'one-way' ? 'processes' : undefined),
+    load: () => import('./net-plain.js'),
+  },
+  {
     id: 'message-port',
     name: 'MessagePort, worker thread',
     topology: (scenario) => (canSpin(scenario) ? 'threads' : messages('threads')(scenario)),

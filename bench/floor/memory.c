@@ -94,7 +94,7 @@ static void create_and_unlink(void* state, uint64_t count) {
     look_at(fd);
     look_at_path(memory->path, 0);
     check(unlink(memory->path), "unlink");
-    unmap(base, memory->bytes);
+    check(munmap(base, memory->bytes), "munmap"); /* its buffer was never shown */
     close(fd);
   }
 }

@@ -23,6 +23,8 @@ export abstract class Request {
 export class RequestLine {
   #first: Request | undefined;
   #last: Request | undefined;
+  /** Told when the first one comes and when the last one goes. */
+  onQueued: (queued: boolean) => void = () => {};
 
   get first(): Request | undefined {
     return this.#first;
@@ -31,9 +33,11 @@ export class RequestLine {
   add(request: Request): void {
     request.line = this;
     request.before = this.#last;
-    if (this.#last === undefined) this.#first = request;
-    else this.#last.behind = request;
+    const { before } = request;
+    if (before === undefined) this.#first = request;
+    else before.behind = request;
     this.#last = request;
+    if (before === undefined) this.onQueued(true);
   }
 
   /** False if it does not stand here. */
@@ -45,6 +49,7 @@ export class RequestLine {
     if (behind === undefined) this.#last = before;
     else behind.before = before;
     request.line = request.before = request.behind = undefined;
+    if (this.#first === undefined) this.onQueued(false);
     return true;
   }
 }

@@ -40,6 +40,11 @@ export interface WriterStart {
   bytes: number;
 }
 
+/** What is claimed while nothing is; and once no more will be. */
+export const unclaimed = -1;
+export const over = -2;
+const none = unclaimed;
+
 /**
  * Positions are int32 and wrap. Of the lap through the ring that goes on, `#lap` is the position of the ring's start:
  *
@@ -74,6 +79,10 @@ export class RingWriter {
   /** Accepted since the last publication. */
   #pending = 0;
   #pendingBytes = 0;
+  /** Bytes of the open claim, or why there is none. */
+  claimed: number = unclaimed;
+  /** Whether calls wait that come first. */
+  queued = false;
 
   /**
    * @param corrupt Makes the error of a segment that says what it can't.
@@ -159,18 +168,20 @@ export class RingWriter {
     return true;
   }
 
-  /** Makes a message of the first `size` bytes of what was reserved, and publishes when it is time. */
+  /** Makes a message of the first `size` bytes of what was reserved, and publishes when it is time. Ends the claim. */
   accept(size: number): void {
     const words = this.#words;
-    const at = ringWord + (this.#at >> 2);
+    const at = this.#at;
+    const sequence = this.#sequence;
     const record = recordSize(size);
     failpoint('commit.written');
-    words[at] = size;
-    words[at + 1] = this.#sequence;
-    this.#sequence = (this.#sequence + 1) | 0;
-    this.#at += record;
+    words[ringWord + (at >> 2)] = size;
+    words[ringWord + 1 + (at >> 2)] = sequence;
+    this.claimed = none;
+    this.#sequence = (sequence + 1) | 0;
+    this.#at = at + record;
     this.#run -= record;
-    this.#tail = (this.#lap + this.#at) | 0;
+    this.#tail = (this.#lap + at + record) | 0;
     this.#pendingBytes += size;
     failpoint('commit.accepted');
     if (

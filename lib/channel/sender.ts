@@ -15,20 +15,20 @@ import { native } from '../internal/native.js';
 import { beforeBlocking, type SyncWaitOptions, turnIsLong, type WaitOptions } from '../internal/waiting.js';
 import type { ChannelMemory } from './channel-memory.js';
 import { layout, messageMax } from './layout.js';
-import { RingWriter } from './ring-writer.js';
+import { over, RingWriter, unclaimed } from './ring-writer.js';
 import { type Attempt, later, Side, type SideSetup, sideNumber, waits } from './side.js';
-import { abortSlot, commitSlot, Slot, type SlotOwner } from './slot.js';
+import { afterClaim, checkCommit, Slot, type SlotOwner } from './slot.js';
 import type { PeerState } from './wait-line.js';
 
 /** Bytes, or text that is sent as UTF-8. */
 export type MessageData = ArrayBufferView | ArrayBufferLike | string;
 
 const batchMessages = layout.batchMessages;
+/** As constants of this module, which the engine folds. */
+const none = unclaimed;
+
 /** Up to here a loop is faster than the call of TypedArray.prototype.set. */
 const loopBytes = 8;
-
-const unclaimed = -1;
-const over = -2;
 
 type SenderStart = [tail: number, head: number, turn: number, messages: number, bytes: number];
 
@@ -40,8 +40,6 @@ export class Sender extends Side implements SlotOwner {
   readonly #slot: Slot;
   readonly #messageMax: number = 0;
   readonly #predecessorPublished: number;
-  /** Bytes of the open claim, or why there is none. */
-  #claimed: number = unclaimed;
   #publishesLater = false;
   readonly #publishNow = (): void => {
     if (this.closed) return;
@@ -68,7 +66,10 @@ export class Sender extends Side implements SlotOwner {
     );
     this.#bytes = setup.memory.bytes;
     this.#text = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length);
-    this.#slot = new Slot(this, this.#bytes);
+    this.line.onQueued = (queued) => {
+      this.#ring.queued = queued;
+    };
+    this.#slot = new Slot(this, this.#ring, this.#bytes);
     this.#messageMax = messageMax(setup.memory.capacity);
     this.#predecessorPublished = messages;
   }
@@ -95,8 +96,8 @@ export class Sender extends Side implements SlotOwner {
    *   `ERR_INTERPROC_BUSY` while a claim is open; `ERR_INTERPROC_CORRUPT`; `ERR_INVALID_ARG_TYPE`.
    */
   trySend(data: MessageData): boolean {
-    if (this.#claimed !== unclaimed) this.#checkFree();
-    return this.line.idle && this.#accept(data);
+    if (this.#ring.claimed !== none) this.#checkFree();
+    return !this.#ring.queued && this.#accept(data);
   }
 
   /**
@@ -106,7 +107,7 @@ export class Sender extends Side implements SlotOwner {
    *   `ERR_INTERPROC_PEER_DIED`, `ERR_INTERPROC_PEER_CLOSED` when it would wait for a receiver that is gone.
    */
   send(data: MessageData, options?: WaitOptions): Promise<void> {
-    if (options === undefined && this.line.idle && this.#claimed < 0 && !turnIsLong()) {
+    if (options === undefined && this.line.idle && this.#ring.claimed < 0 && !turnIsLong()) {
       try {
         this.checkOpen();
         if (this.#accept(data)) return Promise.resolve();
@@ -192,10 +193,11 @@ export class Sender extends Side implements SlotOwner {
    */
   tryClaim(size: number): Slot | null {
     // Each of them once, and small enough to be inlined where it is called: this is the hottest path there is.
-    if (this.#claimed !== unclaimed || size >>> 0 !== size || size > this.#messageMax) this.#refuse(size);
-    if (!this.line.idle || !this.#ring.reserve(size)) return null;
-    this.#claimed = size;
-    return this.#slot.show(this.#ring.offset, size);
+    const ring = this.#ring;
+    if (ring.claimed !== none || size >>> 0 !== size || size > this.#messageMax) this.#refuse(size);
+    if (ring.queued || ring.reserve(size) === false) return null;
+    ring.claimed = size;
+    return this.#slot.show(ring.offset, size);
   }
 
   /** Throws what is wrong with a claim of `size`. */
@@ -206,7 +208,7 @@ export class Sender extends Side implements SlotOwner {
 
   /** As `tryClaim`, waiting for room, and until an open claim is committed or aborted. Rejects as `send`. */
   claim(size: number, options?: WaitOptions): Promise<Slot> {
-    if (options === undefined && this.line.idle && this.#claimed < 0 && !turnIsLong()) {
+    if (options === undefined && this.line.idle && this.#ring.claimed < 0 && !turnIsLong()) {
       try {
         this.checkOpen();
         this.#checkSize(size);
@@ -259,18 +261,15 @@ export class Sender extends Side implements SlotOwner {
   }
 
   /** @internal */
-  [commitSlot](length: number | undefined): void {
-    let size = this.#claimed;
-    if (size < 0 || length !== undefined) size = this.#checkCommit(length);
-    this.#claimed = unclaimed;
-    this.#ring.accept(size);
-    if (!this.line.idle) this.line.serve();
+  [checkCommit](length: number | undefined): number {
+    this.checkOpen();
+    const { claimed } = this.#ring;
+    if (claimed < 0) throw new IpcError('ERR_INTERPROC_NOT_CLAIMED', `${this.about} has no open claim`);
+    return length === undefined ? claimed : checkInteger(length, 'length', 0, claimed);
   }
 
   /** @internal */
-  [abortSlot](): void {
-    this.#checkClaim();
-    this.#claimed = unclaimed;
+  [afterClaim](): void {
     this.line.serve();
   }
 
@@ -284,27 +283,15 @@ export class Sender extends Side implements SlotOwner {
     if (this.closed) return;
     this.#publishNow();
     failpoint('close.published');
-    this.#claimed = over;
+    this.#ring.claimed = over;
     beforeBlocking.delete(this.#publishNow);
     this.leave(processEnds);
-  }
-
-  #checkCommit(length: number | undefined): number {
-    const claimed = this.#checkClaim();
-    return length === undefined ? claimed : checkInteger(length, 'length', 0, claimed);
-  }
-
-  /** How many bytes are claimed. */
-  #checkClaim(): number {
-    this.checkOpen();
-    if (this.#claimed >= 0) return this.#claimed;
-    throw new IpcError('ERR_INTERPROC_NOT_CLAIMED', `${this.about} has no open claim`);
   }
 
   /** Open, and no claim in the way of a call that can't wait for its end. */
   #checkFree(): void {
     if (this.closed) throw this.closedError();
-    if (this.#claimed >= 0) throw this.busyError('commit or abort the open claim first');
+    if (this.#ring.claimed >= 0) throw this.busyError('commit or abort the open claim first');
   }
 
   #checkSize(size: unknown): void {
@@ -344,7 +331,7 @@ export class Sender extends Side implements SlotOwner {
 
   /** Makes a message of `data`: false when there is no room. Runs no code but its own. */
   #accept(data: MessageData): boolean {
-    if (this.#claimed >= 0) return false;
+    if (this.#ring.claimed >= 0) return false;
     const size = this.#sizeOf(data);
     if (!this.#ring.reserve(size)) return false;
     const at = this.#ring.offset;
@@ -361,8 +348,8 @@ export class Sender extends Side implements SlotOwner {
 
   /** Opens a claim: false when there is no room, or one is open. */
   #take(size: number): boolean {
-    if (this.#claimed >= 0 || !this.#ring.reserve(size)) return false;
-    this.#claimed = size;
+    if (this.#ring.claimed >= 0 || !this.#ring.reserve(size)) return false;
+    this.#ring.claimed = size;
     this.#slot.show(this.#ring.offset, size);
     return true;
   }
@@ -387,7 +374,7 @@ export class Sender extends Side implements SlotOwner {
   /** What an attempt gives that found no room. Throws when no receiver is there that would make some. */
   #noRoom(peer: PeerState | undefined): typeof waits {
     const gone = peer === 'died' || peer === 'closed';
-    if (gone && !this.awaitPeer && this.#claimed < 0) throw this.peerGone(peer);
+    if (gone && !this.awaitPeer && this.#ring.claimed < 0) throw this.peerGone(peer);
     return waits;
   }
 }

@@ -100,6 +100,11 @@ export class WaitLine {
     this.#peerWord = side.peerOffset / 4;
   }
 
+  /** Tells from now on whether somebody waits, as it changes. */
+  set onQueued(tell: (queued: boolean) => void) {
+    this.#requests.onQueued = tell;
+  }
+
   /** Whether nobody waits. */
   get idle(): boolean {
     return this.#requests.first === undefined;

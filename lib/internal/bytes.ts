@@ -8,21 +8,22 @@ import { invalidValue } from './arguments.js';
 
 export type Bytes = ArrayBufferView | ArrayBufferLike;
 
-const bufferPrototype: object = Buffer.prototype;
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
+const view: object = DataView.prototype;
 
-function getterOf<T>(prototype: object, name: string | symbol): (object: object) => T {
-  const get = Object.getOwnPropertyDescriptor(prototype, name)?.get as (this: object) => T;
-  return (object) => get.call(object);
+type Getter<T> = (this: object) => T;
+
+function getter<T>(prototype: object, name: string | symbol): Getter<T> {
+  return Object.getOwnPropertyDescriptor(prototype, name)?.get as Getter<T>;
 }
 
-const kindOf = getterOf<string | undefined>(typedArray, Symbol.toStringTag);
-const lengthOf = getterOf<number>(typedArray, 'byteLength');
-const offsetOf = getterOf<number>(typedArray, 'byteOffset');
-const bufferOf = getterOf<ArrayBufferLike>(typedArray, 'buffer');
-const viewLengthOf = getterOf<number>(DataView.prototype, 'byteLength');
-const viewOffsetOf = getterOf<number>(DataView.prototype, 'byteOffset');
-const viewBufferOf = getterOf<ArrayBufferLike>(DataView.prototype, 'buffer');
+const kind = getter<string | undefined>(typedArray, Symbol.toStringTag);
+const byteLength = getter<number>(typedArray, 'byteLength');
+const byteOffset = getter<number>(typedArray, 'byteOffset');
+const buffer = getter<ArrayBufferLike>(typedArray, 'buffer');
+const viewLength = getter<number>(view, 'byteLength');
+const viewOffset = getter<number>(view, 'byteOffset');
+const viewBuffer = getter<ArrayBufferLike>(view, 'buffer');
 // Throws for one whose memory is gone, which has the length 0 otherwise.
 const { keys } = typedArray as { keys(this: object): unknown };
 
@@ -33,9 +34,9 @@ export function isBytes(value: unknown): value is Bytes {
 /** Throws `ERR_INVALID_ARG_VALUE`, naming `name`, where the memory was moved away. */
 export function byteLengthOf(data: Bytes, name: string): number {
   try {
-    if (!ArrayBuffer.isView(data)) return lengthOf(new Uint8Array(data));
-    if (kindOf(data) === undefined) return viewLengthOf(data);
-    const length = lengthOf(data);
+    if (!ArrayBuffer.isView(data)) return new Uint8Array(data).byteLength;
+    if (kind.call(data) === undefined) return viewLength.call(data);
+    const length = byteLength.call(data);
     if (length === 0) keys.call(data);
     return length;
   } catch {
@@ -45,11 +46,11 @@ export function byteLengthOf(data: Bytes, name: string): number {
 
 /** The first `length` bytes of it: in a view that does not grow, as one of shared memory may. */
 export function bytesOf(data: Bytes, length: number): Uint8Array {
+  if (data instanceof Buffer) return data; // those have a fixed length
   if (!ArrayBuffer.isView(data)) return new Uint8Array(data, 0, length);
-  if (Object.getPrototypeOf(data) === bufferPrototype) return data as Uint8Array; // of a fixed length
-  const kind = kindOf(data);
-  if (kind === undefined) return new Uint8Array(viewBufferOf(data), viewOffsetOf(data), length);
-  const buffer = bufferOf(data);
-  if (kind === 'Uint8Array' && !(buffer instanceof SharedArrayBuffer)) return data as Uint8Array;
-  return new Uint8Array(buffer, offsetOf(data), length);
+  const name = kind.call(data);
+  if (name === undefined) return new Uint8Array(viewBuffer.call(data), viewOffset.call(data), length);
+  const memory = buffer.call(data);
+  if (name === 'Uint8Array' && !(memory instanceof SharedArrayBuffer)) return data as Uint8Array;
+  return new Uint8Array(memory, byteOffset.call(data), length);
 }

