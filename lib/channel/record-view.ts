@@ -7,8 +7,6 @@ export abstract class RecordView {
   /** The ring as float64; this begins at `float64Offset`: messages are aligned to 8 bytes. */
   readonly float64: Float64Array;
   readonly byteOffset: number = 0;
-  readonly int32Offset: number = 0;
-  readonly float64Offset: number = 0;
   /** Bytes. */
   readonly length: number = 0;
 
@@ -19,11 +17,17 @@ export abstract class RecordView {
     this.float64 = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
   }
 
+  get int32Offset(): number {
+    return this.byteOffset >> 2;
+  }
+
+  get float64Offset(): number {
+    return this.byteOffset >> 3;
+  }
+
   /** @internal Shows the `length` bytes at `offset`. */
   show<T extends RecordView>(this: Writable<T>, offset: number, length: number): T {
     this.byteOffset = offset;
-    this.int32Offset = offset >> 2;
-    this.float64Offset = offset >> 3;
     this.length = length;
     return this as T;
   }

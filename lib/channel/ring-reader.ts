@@ -75,8 +75,8 @@ export class RingReader {
   #emptyNumber = 0;
   #emptyLooks = 0;
   #looks = 0;
-  /** Behind the message that `look` has found. */
-  #end = 0;
+  /** Bytes of padding before the message that `look` has found. */
+  #pad = 0;
   /** Where in the ring the message begins that `look` has found. */
   offset = 0;
   /** Its bytes. */
@@ -123,7 +123,7 @@ export class RingReader {
 
   /** The position of the bytes of the message that `look` has found. */
   get position(): number {
-    return (this.#end - recordSize(this.length) + recordHeader) | 0;
+    return (this.#next + this.#pad + recordHeader) | 0;
   }
 
   /** How many bytes are published in one piece from the bytes of that message on. */
@@ -155,7 +155,6 @@ export class RingReader {
     }
     this.offset = offset + recordHeader;
     this.length = length;
-    this.#end = (position + record) | 0;
     return true;
   }
 
@@ -179,10 +178,12 @@ export class RingReader {
     const unpadded = this.#next;
     this.#next = (unpadded + pad) | 0;
     try {
-      return this.look(false); // of padding there it would find that it is too long
+      this.look(false); // of padding there it would find that it is too long
     } finally {
       this.#next = unpadded;
     }
+    this.#pad = pad;
+    return true;
   }
 
   #whatIsWrong(length: number): string {
@@ -194,9 +195,10 @@ export class RingReader {
 
   /** Takes the message that `look` has found in hand; true if a dead receiver had it. */
   begin(): boolean {
-    const end = this.#end;
+    const end = (this.#next + this.#pad + recordSize(this.length)) | 0;
     const again = this.#again && this.#hadBefore();
     this.#next = end;
+    if (this.#pad !== 0) this.#pad = 0;
     this.#nextNumber = (this.#nextNumber + 1) | 0;
     if (!again) this.#words[begunWord] = end;
     failpoint('receive.begun');
@@ -243,7 +245,7 @@ export class RingReader {
     this.#headNumber = this.#doneNumber;
     setCount(words, receivedWord, this.#received);
     failpoint('release.counted');
-    // All loads of those records come before it: pairs with the load in RingWriter.#lookForRoom.
+    // All loads of those records come before it: pairs with the load in RingWriter.#makeRoom.
     Atomics.store(words, headWord, done);
     failpoint('release.stored');
     this.#head = done;

@@ -46,11 +46,14 @@ export const over = -2;
 const none = unclaimed;
 
 /**
- * Positions are int32 and wrap. Of the lap through the ring that goes on, `#lap` is the position of the ring's start:
+ * Positions and sequence numbers are int32 and wrap. `#lap` is the position of the ring's start in this lap:
  *
- *     0              #tail - #lap         #at      #at + #run            capacity
- *     ├────────────────────┼─ pad, if any ──┼───── free ────┼─ in use, or ─┤
- *                                                               not asked for
+ *     0               #at - #padded      #at             #limit          capacity
+ *     ├─ accepted ─────────┼─ pad, if any ─┼───── free ─────┼─ in use, or ─┤
+ *                                                              not asked for
+ *
+ * What is stored for each message is kept to a minimum: processors look ahead only as far as they can hold stores, and
+ * those to the ring miss their cache.
  */
 export class RingWriter {
   readonly #memory: ChannelMemory;
@@ -59,8 +62,6 @@ export class RingWriter {
   readonly #capacity: number = 0;
   readonly #corrupt: (what: string) => Error;
   readonly #hasPending: () => void;
-  /** Behind the last record that was accepted. */
-  #tail: number = 0;
   /** What the shared tail says. */
   #published: number = 0;
   /** What the shared head said when it was last looked at. */
@@ -68,16 +69,18 @@ export class RingWriter {
   #lap = 0;
   /** Where the next record goes, in bytes from the start of the ring. */
   #at = 0;
-  /** Bytes from there on, in one piece, that are known to be free. */
-  #run = 0;
+  /** Up to there it is known to be free. */
+  #limit = 0;
+  /** Bytes of padding before `#at` that no accepted record follows yet. */
+  #padded = 0;
   #turn: number = 0;
-  /** Of the next message. */
+  /** Of the next message; and of the first that is not published. */
   #sequence: number = 0;
+  #publishedSequence: number = 0;
   /** Published. */
   #messages: number = 0;
   #bytes: number = 0;
-  /** Accepted since the last publication. */
-  #pending = 0;
+  /** Accepted since. */
   #pendingBytes = 0;
   /** Bytes of the open claim, or why there is none. */
   claimed: number = unclaimed;
@@ -99,20 +102,26 @@ export class RingWriter {
     this.#capacity = memory.capacity;
     this.#corrupt = corrupt;
     this.#hasPending = hasPending;
-    this.#tail = start.tail | 0;
-    this.#published = this.#tail;
+    this.#published = start.tail | 0;
     this.#head = start.head | 0;
-    this.#at = this.#tail & (this.#capacity - 1);
-    this.#lap = (this.#tail - this.#at) | 0;
+    this.#at = start.tail & (this.#capacity - 1);
+    this.#limit = this.#at;
+    this.#lap = (start.tail - this.#at) | 0;
     this.#turn = start.turn;
     this.#sequence = start.messages | 0;
+    this.#publishedSequence = this.#sequence;
     this.#messages = start.messages;
     this.#bytes = start.bytes;
   }
 
   /** Accepted, predecessors' included. */
   get messages(): number {
-    return this.#messages + this.#pending;
+    return this.#messages + ((this.#sequence - this.#publishedSequence) | 0);
+  }
+
+  /** Behind the last record that was accepted. */
+  get #tail(): number {
+    return (this.#lap + this.#at - this.#padded) | 0;
   }
 
   /** Where in the ring the bytes of the next record begin. */
@@ -135,7 +144,7 @@ export class RingWriter {
    * message may be.
    */
   reserve(size: number): boolean {
-    return recordSize(size) <= this.#run || this.#makeRoom(recordSize(size));
+    return this.#at + recordSize(size) <= this.#limit || this.#makeRoom(recordSize(size));
   }
 
   /** Asks the receiver's head, and pads the end of the ring where the record does not fit there. */
@@ -158,13 +167,16 @@ export class RingWriter {
     }
     if (toEnd < record) {
       // It counts once a record behind it is accepted: the tail never ends with padding.
-      if (pad !== 0) this.#words[ringWord + (this.#at >> 2)] = recordPad | pad;
+      if (pad !== 0) {
+        this.#words[ringWord + (this.#at >> 2)] = recordPad | pad;
+        this.#padded = pad;
+      }
       this.#lap = (start + pad) | 0;
       this.#at = 0;
       toEnd = capacity;
     }
     failpoint('claim.padded');
-    this.#run = Math.min(toEnd, capacity - ((this.#lap + this.#at - this.#head) | 0));
+    this.#limit = this.#at + Math.min(toEnd, capacity - ((this.#lap + this.#at - this.#head) | 0));
     return true;
   }
 
@@ -180,18 +192,18 @@ export class RingWriter {
     this.claimed = none;
     this.#sequence = (sequence + 1) | 0;
     this.#at = at + record;
-    this.#run -= record;
-    this.#tail = (this.#lap + at + record) | 0;
     this.#pendingBytes += size;
+    if (this.#padded !== 0) this.#padded = 0;
     failpoint('commit.accepted');
+    const pending = (sequence + 1 - this.#publishedSequence) | 0;
     if (
-      ++this.#pending >= batchMessages ||
-      ((this.#tail - this.#published) | 0) >= batchBytes ||
+      pending >= batchMessages ||
+      ((this.#lap + at + record - this.#published) | 0) >= batchBytes ||
       // A plain load: whether it is stale by a message or two decides nothing but when.
       words[receiverSleepWord] !== awake
     ) {
       this.publish();
-    } else if (this.#pending === 1) {
+    } else if (pending === 1) {
       this.#hasPending();
     }
   }
@@ -202,9 +214,9 @@ export class RingWriter {
     if (tail === this.#published) return;
     const words = this.#words;
     failpoint('publish.begin');
-    this.#messages += this.#pending;
+    this.#messages = this.messages;
+    this.#publishedSequence = this.#sequence;
     this.#bytes += this.#pendingBytes;
-    this.#pending = 0;
     this.#pendingBytes = 0;
     this.#turn ^= 1;
     const count = countsWord + this.#turn * countWords;

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { systemError } from '../support/failures.js';
 import { holdGate } from '../support/gate.js';
 import { channelName, tempPath } from '../support/names.js';
+import { takingPart } from '../support/participants.js';
 import { clean, runPeer, startPeer } from '../support/peer.js';
 
 const shmPath = (name: string) => `/dev/shm/interproc.${name.slice(1)}`;
@@ -78,7 +79,7 @@ describe('while somebody stands in the gate', () => {
     peer.send('go on');
     expect(await peer.exited).toMatchObject(clean);
     expect(inShm(dead)).toBe(false);
-    expect(channel.participants()).toHaveLength(1);
+    expect(takingPart(channel)).toHaveLength(1);
     for (const { letGo } of held) await letGo();
   });
 
@@ -109,7 +110,7 @@ describe('while somebody stands in the gate', () => {
       peer.send('go on');
       await again.letGo();
       expect(await peer.exited).toMatchObject(clean);
-      expect(channel.participants()).toHaveLength(1);
+      expect(takingPart(channel)).toHaveLength(1);
     },
   );
 

@@ -6,6 +6,7 @@ import { Channel } from 'interproc';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { failureOf } from '../support/failures.js';
 import { channelName } from '../support/names.js';
+import { takingPart } from '../support/participants.js';
 import { clean, runPeer, startPeer } from '../support/peer.js';
 
 const code = (expected: string) => expect.objectContaining({ name: 'IpcError', code: expected });
@@ -495,7 +496,7 @@ describe('a process that waits', () => {
       let ready = 0;
       for (const each of workers) each.once('message', () => { if (++ready === 2) process.exit(7); });`;
     expect(await runPeer(source, { fds: [channel.fd] })).toMatchObject({ code: 7, signal: null, stderr: '' });
-    expect(channel.participants()).toHaveLength(1);
+    expect(takingPart(channel)).toHaveLength(1);
   });
 
   it('a worker that blocks is terminated, and its peer is told', async () => {
@@ -517,7 +518,7 @@ describe('a process that waits', () => {
       expect(sender.peer).toBe('alive');
       await worker.terminate();
       expect(sender.peer).toBe('died');
-      expect(channel.participants()).toHaveLength(1);
+      expect(takingPart(channel)).toHaveLength(1);
       while (sender.trySend('12345678'));
       await expect(sender.send('12345678')).rejects.toEqual(code('ERR_INTERPROC_PEER_DIED'));
     }
