@@ -471,7 +471,7 @@ describe('participants', () => {
       roles: [],
     });
     expect(stats).toMatchObject({ published: 1, peers: { sender: 'alive', receiver: 'none' } });
-    expect(takingPart(channel)).toHaveLength(2);
+    expect(channel.participants()).toHaveLength(2);
     channel.close(); // who only looks on keeps no name alive
     expect(Channel.tryOpen(name)).toBeNull();
     peer.send('closed');
