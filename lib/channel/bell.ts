@@ -9,12 +9,15 @@ import { cancelWordWait, holdWordWait, watchWord } from '../internal/word-waits.
 const collected = new FinalizationRegistry<number>(cancelWordWait);
 
 export class Bell {
-  readonly #rung: () => void;
+  readonly #rung: (last: boolean) => void;
   /** Of the watch; 0: there is none. */
   #id = 0;
 
-  /** @param rung Called, in a later turn of the event loop, after one ring or several. Also for nothing. */
-  constructor(rung: () => void) {
+  /**
+   * @param rung Called, in a later turn of the event loop, after one ring or several. Also for nothing. `last`: it is not
+   *   heard any more.
+   */
+  constructor(rung: (last: boolean) => void) {
     this.#rung = rung;
   }
 
@@ -49,6 +52,6 @@ export class Bell {
       collected.unregister(this);
       this.#id = 0;
     }
-    this.#rung();
+    this.#rung(last);
   }
 }

@@ -3,6 +3,7 @@
  * and each Buffer is a part of it, as those of Buffer.allocUnsafe() are of a pool.
  */
 import { Buffer } from 'node:buffer';
+import { markAsUntransferable } from 'node:worker_threads';
 import type { RingReader } from './ring-reader.js';
 
 const slabBytes = 8192; // as Buffer.poolSize
@@ -28,13 +29,14 @@ export function copyOut(bytes: Uint8Array, offset: number, length: number): Buff
   return copy;
 }
 
+const none = new ArrayBuffer(0);
+
 export class Copies {
   readonly #ring: RingReader;
   readonly #bytes: Uint8Array;
-  #slab: ArrayBufferLike = new ArrayBuffer(0);
+  #slab: ArrayBufferLike = none;
   /** The position in the ring of the slab's first byte. */
   #start = 0;
-  #length = 0;
 
   /** @param bytes The ring. */
   constructor(ring: RingReader, bytes: Uint8Array) {
@@ -46,13 +48,14 @@ export class Copies {
   next(): Buffer {
     const { position, length } = this.#ring;
     const at = (position - this.#start) | 0;
-    if (at >= 0 && at + length <= this.#length) return viewOf(this.#slab, at, length);
+    // As long as it really is: somebody may have moved its memory away, through a Buffer that has a part of it.
+    if (at >= 0 && at + length <= this.#slab.byteLength) return viewOf(this.#slab, at, length);
     return this.#begin();
   }
 
   /** Once messages are taken in other ways: a position comes again after 4 GiB. */
   forget(): void {
-    this.#length = 0;
+    this.#slab = none;
   }
 
   #begin(): Buffer {
@@ -65,9 +68,9 @@ export class Copies {
     }
     const slab = Buffer.allocUnsafeSlow(run);
     slab.set(new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + offset, run));
+    markAsUntransferable(slab.buffer); // as the pool of Buffer.allocUnsafe is
     this.#slab = slab.buffer;
     this.#start = position;
-    this.#length = run;
     return viewOf(this.#slab, 0, length);
   }
 }

@@ -263,22 +263,17 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
 
   #takeMany(max: number): Buffer[] | undefined {
     if (this.#inHandler || !this.#turnOver()) return undefined;
-    this.#redelivered = 0;
-    const taken: Buffer[] = [];
-    do {
-      taken.push(this.#copies.next());
-      if (this.#ring.begin()) this.#redelivered++;
-    } while (taken.length < max && this.#hasAnother());
-    return taken;
-  }
-
-  /** A record that is corrupt is told of by the next call: what was taken before is good. */
-  #hasAnother(): boolean {
+    const taken = [this.#copies.next()];
+    this.#redelivered = this.#ring.begin() ? 1 : 0;
     try {
-      return this.#ring.look(false);
+      while (taken.length < max && this.#ring.look(false)) {
+        taken.push(this.#copies.next());
+        if (this.#ring.begin()) this.#redelivered++;
+      }
     } catch {
-      return false;
+      // Corrupt, or no memory: the next call meets it again. What was taken before is good.
     }
+    return taken;
   }
 
   /** Bounded by what was published when it began: however fast the sender is, this ends. */

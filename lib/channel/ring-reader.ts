@@ -261,20 +261,20 @@ export class RingReader {
   }
 
   /**
-   * Nothing to read. The sender is asked to publish at once, which costs both sides more than a batch does: so not while
-   * it is likely to be at one.
+   * Nothing to read: all space goes back. The sender is asked to publish at once, which costs both sides more than a
+   * batch does: so not while it is likely to be at one.
    */
   starve(): void {
+    this.handBack();
     const run = (this.#nextNumber - this.#emptyNumber) | 0;
     if (run >= longRun && ++this.#emptyLooks < graceLooks) return;
     this.starveNow();
   }
 
-  /** All space goes back, and the sender is asked to publish at once: for who is about to sleep. */
+  /** The sender is asked to publish at once: for who is about to sleep. */
   starveNow(): void {
     this.#emptyNumber = this.#nextNumber;
     this.#emptyLooks = 0;
-    this.handBack();
     // One that is about to sleep (ASLEEP) is hungry enough.
     if (this.#words[receiverSleepWord] === awake) Atomics.store(this.#words, receiverSleepWord, starved);
   }

@@ -194,7 +194,9 @@ export class Sender extends Side implements SlotOwner {
   tryClaim(size: number): Slot | null {
     // Each of them once, and small enough to be inlined where it is called: this is the hottest path there is.
     const ring = this.#ring;
-    if (ring.claimed !== none || size >>> 0 !== size || size > this.#messageMax) this.#refuse(size);
+    if (ring.claimed !== none || typeof size !== 'number' || size >>> 0 !== size || size > this.#messageMax) {
+      this.#refuse(size);
+    }
     if (ring.queued || ring.reserve(size) === false) return null;
     ring.claimed = size;
     return this.#slot.show(ring.offset, size);

@@ -89,7 +89,7 @@ export class WaitLine {
   #pollUntil = 0;
   readonly #polling = new Patience();
   readonly #spinning = new Patience();
-  readonly #bell = new Bell(() => this.#rung());
+  readonly #bell = new Bell((last) => this.#rung(last));
   /** Whether nothing goes on but that the bell is awaited. */
   #asleep = false;
 
@@ -322,8 +322,8 @@ export class WaitLine {
   }
 
   /** Who rings has made the word AWAKE before; what is heard late, of a sleep that was given up, has not. */
-  #rung(): void {
-    if (!this.#asleep || Atomics.load(this.#words, this.#sleepWord) === asleep) return;
+  #rung(last: boolean): void {
+    if (!this.#asleep || (!last && Atomics.load(this.#words, this.#sleepWord) === asleep)) return;
     this.#wakeUp();
     this.#advance();
   }

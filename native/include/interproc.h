@@ -242,14 +242,20 @@ static inline void interproc__nap(long nanoseconds) {
   nanosleep(&nap, NULL);
 }
 
+static inline void interproc__ring(struct interproc_sleeper* sleeper) {
+  __atomic_fetch_add(&sleeper->bell, 1, __ATOMIC_SEQ_CST);
+  syscall(SYS_futex, &sleeper->bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static inline uint32_t interproc__rouse(struct interproc_sleeper* sleeper) {
+  return __atomic_exchange_n(&sleeper->word, INTERPROC_AWAKE, __ATOMIC_SEQ_CST);
+}
+
 /* Wakes it if it sleeps, whatever for. Pairs with interproc__sleep_on and its like. */
 static inline void interproc_wake(struct interproc_sleeper* sleeper) {
   interproc__fence();
   if (interproc__peek(&sleeper->word) == INTERPROC_AWAKE) return;
-  if (__atomic_exchange_n(&sleeper->word, INTERPROC_AWAKE, __ATOMIC_SEQ_CST) == INTERPROC_ASLEEP) {
-    __atomic_fetch_add(&sleeper->bell, 1, __ATOMIC_SEQ_CST);
-    syscall(SYS_futex, &sleeper->bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-  }
+  if (interproc__rouse(sleeper) == INTERPROC_ASLEEP) interproc__ring(sleeper);
 }
 
 /* ---- liveness ---------------------------------------------------------------------------------
@@ -732,7 +738,10 @@ static inline int interproc_take_role(const struct interproc_owner* me,
   }
   INTERPROC_FAILPOINT("attach.taken");
   interproc__put(&header->sleep[side].word, INTERPROC_AWAKE); /* the dead one's */
-  interproc_wake(&header->sleep[!side]);                      /* who waits for a successor */
+  /* Whatever the word says: one who died between these two may have left a sleeper AWAKE. */
+  interproc__rouse(&header->sleep[!side]);
+  INTERPROC_FAILPOINT("attach.roused");
+  interproc__ring(&header->sleep[!side]);
   return 0;
 }
 
@@ -1355,6 +1364,7 @@ static inline void interproc__starve(struct interproc_receiver* receiver) {
  * asked to while it is likely to be at one.
  */
 static inline void interproc__find_nothing(struct interproc_receiver* receiver) {
+  interproc__hand_back(receiver);
   const uint32_t run = (uint32_t)receiver->received - receiver->run_start;
   if (run < INTERPROC_LONG_RUN || ++receiver->empty_looks >= INTERPROC_GRACE_LOOKS) {
     interproc__starve(receiver);

@@ -133,23 +133,29 @@ class FutexLane : public RefCounted<FutexLane> {
   // woken whom it doesn't report. The loads pair with the store of whoever changes the word before
   // waking. A page that is gone reads as zero, and the mapping is marked (fault_guard.h).
   void Collect(const std::vector<Wait>& seen, const Result<int>& woken) {
-    // An address that can't be slept on (EFAULT): whoever waits finds out why by looking.
+    std::vector<uint32_t> now;
+    bool all_there = true;
+    for (const Wait& wait : seen) {
+      now.push_back(wait.word->load(std::memory_order_acquire));
+      if (wait.twin->fault() != Fault::kNone) all_there = false;
+    }
+    // An address that can't be slept on (EFAULT) is among those that are gone; where none is, or
+    // for want of memory, all are given up: whoever waits finds out why, or tries again.
     const int error = woken.ok() ? 0 : woken.error().number;
-    const bool broken = error != 0 && error != EAGAIN && error != EINTR && error != ETIMEDOUT;
+    const bool failed = error != 0 && error != EAGAIN && error != EINTR && error != ETIMEDOUT;
+    const bool broken = failed && !(error == EFAULT && !all_there);
     std::vector<uint64_t> over;
     for (size_t index = 0; index < seen.size(); ++index) {
       const Wait& wait = seen[index];
       const bool reported = woken.ok() && woken.value() == static_cast<int>(index);
-      // Always: a look is what marks a mapping that was truncated.
-      const uint32_t now = wait.word->load(std::memory_order_acquire);
       const bool gone = wait.twin->fault() != Fault::kNone || broken;
-      if (!reported && !gone && now == wait.expected) continue;
+      if (!reported && !gone && now[index] == wait.expected) continue;
       const auto found = Find(wait.id);
       if (found == waits_.end()) {
         if (!wait.lasting) (void)FutexWake(wait.word, 1);  // cancelled: it was meant for somebody
       } else if (wait.lasting && !gone) {
-        found->expected = now;
-        if (now != wait.expected) over.push_back(wait.id);
+        found->expected = now[index];
+        if (now[index] != wait.expected) over.push_back(wait.id);
       } else {
         waits_.erase(found);
         over.push_back(wait.lasting ? wait.id | kLastCompletion : wait.id);

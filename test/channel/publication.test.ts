@@ -85,6 +85,17 @@ describe('what was accepted is published', () => {
     await waiting;
   });
 
+  it('and all space goes back with the first look in vain, however long the run was', async () => {
+    for (const count of [1, 15, 16, 40]) {
+      const { channel, sender } = open();
+      const receiver = channel.receiver();
+      sender.sendManySync(Array.from({ length: count }, () => 'x'));
+      expect(receiver.tryReceiveMany(count)).toHaveLength(count);
+      expect(receiver.tryReceive()).toBeNull();
+      await sender.drained({ timeout: 0 });
+    }
+  });
+
   it('when a try of this thread finds nothing: a loop that polls for an answer has asked its question', () => {
     const questions = open();
     const answers = open();

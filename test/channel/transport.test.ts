@@ -49,6 +49,42 @@ describe('a message', () => {
     expect(first?.toString()).toBe('first message');
   });
 
+  it('can not be moved away with those that share its memory, and costs no other message when it was', () => {
+    const { sender, receiver } = pair();
+    sender.sendManySync(Array.from({ length: 10 }, (_, at) => `message ${at}`));
+    const [first, second] = [receiver.tryReceive() as Buffer, receiver.tryReceive() as Buffer];
+    expect(second.buffer).toBe(first.buffer);
+    try {
+      structuredClone(second, { transfer: [second.buffer as ArrayBuffer] }); // Node 20 copies it, later ones throw
+    } catch (error) {
+      expect(error).toMatchObject({ name: 'DataCloneError' });
+    }
+    expect(`${first} ${second}`).toBe('message 0 message 1');
+    const { transfer } = ArrayBuffer.prototype as { transfer?: (this: ArrayBufferLike) => ArrayBuffer };
+    if (transfer !== undefined) transfer.call(second.buffer); // from Node 22 on
+    expect(receiver.tryReceiveMany(9)?.map(String)).toEqual(
+      Array.from({ length: 8 }, (_, at) => `message ${at + 2}`),
+    );
+  });
+
+  it('is not lost when the one behind it can not be copied for want of memory', () => {
+    const { sender, receiver } = pair(1 << 16);
+    for (const letter of 'abcd') sender.trySend(letter.repeat(5000));
+    sender.flush();
+    let left = 2;
+    const { allocUnsafe } = Buffer;
+    Buffer.allocUnsafe = (size) => {
+      if (left-- === 0) throw new RangeError('Array buffer allocation failed');
+      return allocUnsafe(size);
+    };
+    onTestFinished(() => {
+      Buffer.allocUnsafe = allocUnsafe;
+    });
+    const letters = (list: Buffer[] | null | undefined) => list?.map((each) => each.toString('latin1', 0, 1));
+    expect(letters(receiver.tryReceiveMany(9))).toEqual(['a', 'b']);
+    expect(letters(receiver.tryReceiveMany(9))).toEqual(['c', 'd']);
+  });
+
   it('may be as long as half the ring less 8, wherever the end of the ring is; a longer one is refused with the limit', async () => {
     for (const capacity of [64, 128, 4096]) {
       const { channel, sender, receiver } = pair(capacity);

@@ -1,13 +1,14 @@
 /** Waiting for the other side: timeouts, aborts, order, the event loop, and what a wait keeps alive. */
 import { once, setMaxListeners } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Channel } from 'interproc';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { failureOf } from '../support/failures.js';
-import { channelName } from '../support/names.js';
+import { channelName, tempPath } from '../support/names.js';
 import { takingPart } from '../support/participants.js';
-import { clean, runPeer, startPeer } from '../support/peer.js';
+import { clean, runPeer, runProgram, startPeer } from '../support/peer.js';
 
 const code = (expected: string) => expect.objectContaining({ name: 'IpcError', code: expected });
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -280,6 +281,38 @@ describe('a side that has left', () => {
       console.log(slept());
       second.abort();`;
     expect(await runPeer(source)).toMatchObject({ ...clean, stdout: '2\naborted\n' });
+  });
+});
+
+describe.skipIf(process.env.INTERPROC_NO_FUTEX_WAITV)('a thread that watches for many sides', () => {
+  it('and has no memory for once loses none of them: each wait goes on, and keeps its process alive', async () => {
+    const library = tempPath('no-memory.so');
+    const source = fileURLToPath(new URL('no-memory.c', import.meta.url));
+    const compiled = await runProgram('g++', ['-x', 'c', '-shared', '-fPIC', '-o', library, source, '-ldl']);
+    expect(compiled).toMatchObject(clean);
+    const flag = tempPath('now');
+    const [one, two] = [open(), open()];
+    const [first, second] = [one.sender(), two.sender()];
+    const peer = startPeer(
+      `import { existsSync, writeFileSync } from 'node:fs';
+       const channels = [4, 5].map((fd) => Channel.fromFd(fd));
+       const waits = channels.map((channel) => channel.receiver().receive());
+       const slept = (at) => channels[at].stats().timesSlept.receiver;
+       while (slept(0) === 0 || slept(1) === 0) await new Promise(setImmediate);
+       writeFileSync(process.env.NO_MEMORY, '');
+       await send('asleep');
+       console.log(String(await waits[0]));
+       while (existsSync(process.env.NO_MEMORY)) await new Promise(setImmediate);
+       await send('failed');
+       console.log(String(await waits[1]));`,
+      { fds: [one.fd, two.fd], env: { LD_PRELOAD: library, NO_MEMORY: flag } },
+    );
+    expect(await peer.next()).toBe('asleep');
+    first.sendSync('one');
+    expect(await peer.next()).toBe('failed');
+    await expect.poll(() => two.stats().timesSlept.receiver).toBe(2); // anew
+    second.sendSync('two');
+    expect(await peer.exited).toMatchObject({ ...clean, stdout: 'one\ntwo\n' });
   });
 });
 

@@ -66,6 +66,8 @@ const creating = [
 ];
 const joining = ['join.gated', 'join.locked', 'join.described', 'join.listed'];
 const retiring = ['retire.marked', 'retire.found', 'retire.unlinked'];
+/** Of taking a role: whoever dies there was the sender or receiver, and has done nothing. */
+const attaching = ['attach.taken', 'attach.roused'];
 const leaving = ['leave.gated', 'leave.struck'];
 
 // Passed with each message, or with many.
@@ -282,8 +284,8 @@ describe('a sender that dies', () => {
     ...walks('C', ['send', 'claim'], ['send.asleep'], allHits),
   ].map((walk) => ({ ...walk, count: 0, leaves: 'died' as const }));
   const finite = [
-    ...walks('Node', ['send', 'sendSync'], ['attach.taken', 'close.published', 'close.leaving'], [1]),
-    ...walks('C', ['claim', 'try'], ['attach.taken', 'close.leaving'], [1]),
+    ...walks('Node', ['send', 'sendSync'], [...attaching, 'close.published', 'close.leaving'], [1]),
+    ...walks('C', ['claim', 'try'], [...attaching, 'close.leaving'], [1]),
   ].map((walk) => ({ ...walk, count: 30, leaves: 'died' as const }));
   const closed = [
     ...walks('Node', ['send', 'sendSync'], ['close.left', ...leaving], [1]),
@@ -298,11 +300,11 @@ describe('a sender that dies', () => {
       const receiver = channel.receiver();
       const victim = startVictim(failpoint, hit, languages[language], 'send', name, form, count);
       // Nobody is told of one that dies before it has said that it is there: look when it is over.
-      if (failpoint === 'attach.taken') await victim.died;
+      if (attaching.includes(failpoint)) await victim.died;
       const first = await readOn(receiver, 0, pauses(channel, 'sender', failpoint, victim));
       await victim.died;
       expect(first.sender).toBe(leaves);
-      if (count !== 0 && failpoint !== 'attach.taken') expect(first.next).toBe(count);
+      if (count !== 0 && !attaching.includes(failpoint)) expect(first.next).toBe(count);
       expect(receiver.peer).toBe(leaves);
       const { published } = channel.stats();
       expect(first.next).toBe(published);
@@ -368,8 +370,8 @@ describe('a receiver that dies', () => {
     ...walks('C', ['receive'], ['receive.asleep'], allHits),
   ].map((walk) => ({ ...walk, count: 0, leaves: 'died' as const }));
   const finite = [
-    ...walks('Node', ['receive', 'drain'], ['attach.taken', 'close.leaving'], [1]),
-    ...walks('C', ['receive', 'try'], ['attach.taken', 'close.leaving'], [1]),
+    ...walks('Node', ['receive', 'drain'], [...attaching, 'close.leaving'], [1]),
+    ...walks('C', ['receive', 'try'], [...attaching, 'close.leaving'], [1]),
   ].map((walk) => ({ ...walk, count: 30, leaves: 'died' as const }));
   const closed = [
     ...walks('Node', ['receive', 'drain'], ['close.left', ...leaving], [1]),
@@ -383,7 +385,7 @@ describe('a receiver that dies', () => {
       const channel = Channel.create(name, { capacity });
       const sender = channel.sender();
       const victim = startVictim(failpoint, hit, languages[language], 'receive', name, form, count);
-      if (failpoint === 'attach.taken') await victim.died;
+      if (attaching.includes(failpoint)) await victim.died;
       const fed = await feed(sender, pauses(channel, 'receiver', failpoint, victim));
       const given = deliveries(await victim.died);
       expect(fed.receiver).toBe(leaves);
@@ -425,15 +427,19 @@ describe('a receiver that dies', () => {
 });
 
 describe('whoever waits for the first peer', () => {
-  it.each(Object.keys(languages) as LanguageName[])(
-    'is served by the one that comes after one that died on its way in: %s',
-    async (language) => {
+  it.each(
+    attaching.flatMap((failpoint) =>
+      (Object.keys(languages) as LanguageName[]).map((language) => ({ failpoint, language })),
+    ),
+  )(
+    'is served by the one that comes after one that died on its way in: $language, $failpoint',
+    async ({ failpoint, language }) => {
       const name = channelName();
       const channel = Channel.create(name, { capacity });
       const receiving = channel.receiver().receive();
       receiving.catch(() => {});
       await expect.poll(() => channel.stats().timesSlept.receiver).toBe(1); // awake, it would see the dead one
-      await startVictim('attach.taken', 1, languages[language], 'send', name, 'send', 1).died;
+      await startVictim(failpoint, 1, languages[language], 'send', name, 'send', 1).died;
       await runActor(languages[language], 'send', name, 'send', 1);
       expect(numberOf((await receiving) as Buffer)).toBe(0);
       channel.close();

@@ -120,6 +120,49 @@ TEST_CASE("futex_waiters: a mapping that is closed under a wait harms nobody") {
   CHECK(set.waiters.Cancel(1));
 }
 
+TEST_CASE("futex_waiters: a watch tells of each change until it is cancelled, and of none missed") {
+  const Words words(4096);
+  Waiters set;
+  CHECK(set.waiters.Watch(1, words.to_wait(0)).ok());
+  CHECK(set.waiters.Watch(2, words.to_wait(1)).ok());
+  for (int round = 0; round < 200; ++round) {
+    Change(words.at(0));
+    CHECK(set.Await(1) == std::set<uint64_t>{1});
+  }
+  // However soon one comes after the other: the last is told of.
+  for (int round = 0; round < 200; ++round) {
+    Change(words.at(0));
+    Change(words.at(1));
+    CHECK(set.Await(2) == std::set<uint64_t>{1, 2});
+  }
+  CHECK(set.waiters.Cancel(1));
+  CHECK(!set.waiters.Cancel(1));
+  (void)set.waiters.TakeCompleted();
+  Change(words.at(0));
+  Change(words.at(1));
+  CHECK(set.Await(1) == std::set<uint64_t>{2});
+  CHECK(set.waiters.Cancel(2));
+}
+
+TEST_CASE("futex_waiters: a watch ends where its word is gone, and the others go on") {
+  auto file = CreateMemfd("futex", Access{}, 8192, Pages::kReserved).value();
+  const Ref<Mapping> cut = Mapping::OfFile(file, 0, 8192).value();
+  const Words words(4096);
+  Waiters set;
+  CHECK(set.waiters.Watch(1, cut->WordAt(4096).value()).ok());
+  CHECK(set.waiters.Watch(2, words.to_wait(0)).ok());
+  REQUIRE(ftruncate(file->fd(), 4096) == 0);
+  Change(words.at(0));  // the lane goes round, and looks at all of its words
+  std::set<uint64_t> told;
+  while (told.count(1 | kLastCompletion) == 0 || told.count(2) == 0) {
+    told.merge(set.Await(1));
+  }
+  Change(words.at(0));
+  CHECK(set.Await(1) == std::set<uint64_t>{2});
+  CHECK(!set.waiters.Cancel(1));
+  CHECK(set.waiters.Cancel(2));
+}
+
 TEST_CASE("futex_waiters: without futex_waitv each wait has a thread, and the 501st is ENOSYS") {
   CHECK(ExitCodeOf([] {
           setenv("INTERPROC_NO_FUTEX_WAITV", "1", 1);
