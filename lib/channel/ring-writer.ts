@@ -1,12 +1,31 @@
 /**
  * The sender's end of the ring: claims, records, and their publication. native/include/interproc.h draws them.
  *
- * Why plain stores and one Atomics.store are enough: the record is written by plain stores, which come before the
- * store to the tail in program order. That store is sequentially consistent, so a release: an engine may not move
- * earlier stores behind it (V8 emits xchg on x64, stlr on arm64, each after all earlier stores are visible). The
- * receiver reads the tail by Atomics.load, an acquire (mov on x64, ldar on arm64), and the record after it. So whoever
- * sees the new tail sees the records before it. The same in the other direction for the head: the receiver's loads of
- * a record come before its store to the head, which is read by Atomics.load here before anything is written there again.
+ * Why plain stores and one Atomics.store are enough.
+ *
+ * In the memory model of ECMAScript a record is written by Unordered stores, which come before the SeqCst store to the
+ * tail in program order; the receiver's SeqCst load of the tail reads from that store, and so synchronizes with it; its
+ * loads of the record come after that load. So the record's stores happen before its loads: no race, whatever the width
+ * that each side reads and writes by. A C++ peer (interproc.h) has release and acquire in these places, which is the
+ * same edge. The model knows agents of one process only; what carries it to another is the hardware, which knows nothing
+ * of processes, and what the engine emits:
+ *
+ *                       x64                             arm64
+ *   plain load, store   mov                             ldr, str
+ *   Atomics.load        mov                             ldar: later accesses stay behind it
+ *   Atomics.store       xchg: a full fence              stlr: earlier accesses stay before it
+ *
+ * On x64 stores become visible in their order, and loads happen in theirs. On arm64 stlr and ldar are what order them;
+ * stlr is also not passed by a later ldar, so that Atomics.store followed by Atomics.load is the full fence that going to
+ * sleep needs (the flag here, the tail there: one of the two sees the other). V8 does not move plain accesses over
+ * atomic ones: in its graph each is an effect, and effects keep their order.
+ *
+ * The same in the other direction for the head: the receiver's loads of a record come before its store to the head, which
+ * is read by Atomics.load here before anything is written there again: release, acquire, and a dependency by control.
+ *
+ * Plain words of one side (done, begun, counts) are read by others for display, and by a successor: between a dead owner
+ * and that lies the kernel, which dropped the one's lock and told the other so. A word that is polled is read by
+ * Atomics.load; the flag of a sleeper is also read by a plain load in `accept`, where to see it late costs time only.
  */
 import { failpoint } from '../internal/failpoint.js';
 import type { ChannelMemory } from './channel-memory.js';

@@ -310,6 +310,8 @@ export class WaitLine {
         this.#pollNext();
         return true;
       }
+      // What was served on the way has made it AWAKE, or STARVED since: nobody would ring.
+      if (Atomics.load(this.#words, this.#sleepWord) !== asleep) continue;
       if (peer === 'alive') {
         this.#watch.watch(this.#side.participant, role & layout.ownerMask, () => this.#judge());
       }

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Channel } from 'interproc';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { failureOf } from '../support/failures.js';
 import { channelName, tempPath } from '../support/names.js';
 import { takingPart } from '../support/participants.js';
@@ -207,6 +207,25 @@ describe('calls that wait', () => {
     const late = other.receiver();
     for (let each = 0; each < 3; each++) late.tryReceive();
     await sent;
+  });
+
+  it('are all woken, also where the first is served on the way to sleep', async () => {
+    const channel = open();
+    const sender = channel.sender();
+    const receiver = channel.receiver();
+    const waits = [receiver.receive(), receiver.receive()];
+    // Between the last poll and falling asleep the clock is asked: that stands for the sender's process.
+    const now = vi.spyOn(performance, 'now').mockImplementationOnce(() => {
+      sender.trySend('one');
+      sender.flush();
+      return Number.MAX_SAFE_INTEGER;
+    });
+    onTestFinished(() => now.mockRestore());
+    expect((await waits[0])?.toString()).toBe('one');
+    now.mockRestore();
+    await expect.poll(() => channel.stats().timesSlept.receiver).toBe(1);
+    sender.sendSync('two');
+    expect((await waits[1])?.toString()).toBe('two');
   });
 
   it('between a process and itself end by what its own other side does', async () => {
