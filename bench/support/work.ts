@@ -257,17 +257,35 @@ class ReadOne extends Consumer {
   }
 }
 
-/** Copies into memory of its own what it may not keep. */
-class CopyOut extends Consumer {
-  readonly #own: Int32Array;
+/** Has each message in memory of its own, and checks the last one. */
+abstract class Kept extends Consumer {
   readonly #expected: Int32Array;
-  #last: Uint8Array;
+  protected last: Uint8Array = new Uint8Array(0);
 
   constructor(bytes: number) {
     super();
-    this.#own = new Int32Array(bytes / 4);
-    this.#last = new Uint8Array(this.#own.buffer);
     this.#expected = patternLanes(bytes);
+  }
+
+  takeOwned(bytes: Uint8Array): void {
+    this.last = bytes;
+    this.check(firstLane(bytes));
+  }
+
+  override finish(): void {
+    super.finish();
+    checkPattern(this.last, this.#expected);
+  }
+}
+
+/** Copies what it may not keep into memory that is used again. */
+class CopyOut extends Kept {
+  readonly #own: Int32Array;
+
+  constructor(bytes: number) {
+    super(bytes);
+    this.#own = new Int32Array(bytes / 4);
+    this.last = new Uint8Array(this.#own.buffer);
   }
 
   take(lanes: Int32Array, at: number): void {
@@ -279,44 +297,21 @@ class CopyOut extends Consumer {
     else own.set(lanes.subarray(at, at + count));
     this.check(own[0] as number);
   }
-
-  takeOwned(bytes: Uint8Array): void {
-    this.#last = bytes;
-    this.check(firstLane(bytes));
-  }
-
-  override finish(): void {
-    super.finish();
-    checkPattern(this.#last, this.#expected);
-  }
 }
 
 /** Wants each message as a Buffer that it may keep. */
-class Own extends Consumer {
+class Own extends Kept {
   readonly #bytes: number;
-  readonly #expected: Int32Array;
-  #last: Uint8Array = new Uint8Array(0);
 
   constructor(bytes: number) {
-    super();
+    super(bytes);
     this.#bytes = bytes;
-    this.#expected = patternLanes(bytes);
   }
 
   take(lanes: Int32Array, at: number): void {
     const copy = Buffer.allocUnsafe(this.#bytes);
     copy.set(new Uint8Array(lanes.buffer, lanes.byteOffset + at * 4, this.#bytes));
     this.takeOwned(copy);
-  }
-
-  takeOwned(bytes: Uint8Array): void {
-    this.#last = bytes;
-    this.check(firstLane(bytes));
-  }
-
-  override finish(): void {
-    super.finish();
-    checkPattern(this.#last, this.#expected);
   }
 }
 

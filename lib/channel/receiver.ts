@@ -147,7 +147,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   ): Promise<number | undefined> {
     this.checkOpen();
     const most = checkLimit(handler, limit);
-    if (options === undefined && this.line.idle && !this.#inHandler && !turnIsLong(clockCalls)) {
+    if (options === undefined && this.#servesAtOnce(clockCalls)) {
       const count = this.#drain(handler, most);
       if (count > 0) return count;
     }
@@ -237,8 +237,8 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
   }
 
   /** Whether a call that would wait may take what is there: nobody is before it, and the event loop has had its turns. */
-  #servesAtOnce(): boolean {
-    return this.line.idle && !this.#inHandler && !turnIsLong();
+  #servesAtOnce(weight?: number): boolean {
+    return this.line.idle && !this.#inHandler && !turnIsLong(weight);
   }
 
   /** Finishes what was in hand, and looks for more. */

@@ -62,6 +62,7 @@ export interface WriterStart {
 /** What is claimed while nothing is; and once no more will be. */
 export const unclaimed = -1;
 export const over = -2;
+/** As a constant of this module alone, which the engine folds: layout.ts. */
 const none = unclaimed;
 
 /**

@@ -4,7 +4,7 @@
  * A message is accepted first and published a little later, many at a time, because publishing costs more than
  * writing: the store to the tail is a full fence. Publication comes at once when the receiver has nothing to do, else
  * with the 32nd message or 64 KiB, at the end of this turn of the event loop, before any blocking call of this
- * package, and on flush(), close() and the end of the process.
+ * package and when a receiver of this thread finds nothing, and on flush(), close() and the end of the process.
  */
 import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
@@ -107,7 +107,7 @@ export class Sender extends Side implements SlotOwner {
    *   `ERR_INTERPROC_PEER_DIED`, `ERR_INTERPROC_PEER_CLOSED` when it would wait for a receiver that is gone.
    */
   send(data: MessageData, options?: WaitOptions): Promise<void> {
-    if (options === undefined && this.line.idle && this.#ring.claimed < 0 && !turnIsLong()) {
+    if (options === undefined && this.#servesAtOnce()) {
       try {
         this.checkOpen();
         if (this.#accept(data)) return Promise.resolve();
@@ -197,9 +197,7 @@ export class Sender extends Side implements SlotOwner {
     if (ring.claimed !== none || typeof size !== 'number' || size >>> 0 !== size || size > this.#messageMax) {
       this.#refuse(size);
     }
-    if (ring.queued || ring.reserve(size) === false) return null;
-    ring.claimed = size;
-    return this.#slot.show(ring.offset, size);
+    return ring.queued ? null : this.#take(size);
   }
 
   /** Throws what is wrong with a claim of `size`. */
@@ -210,18 +208,19 @@ export class Sender extends Side implements SlotOwner {
 
   /** As `tryClaim`, waiting for room, and until an open claim is committed or aborted. Rejects as `send`. */
   claim(size: number, options?: WaitOptions): Promise<Slot> {
-    if (options === undefined && this.line.idle && this.#ring.claimed < 0 && !turnIsLong()) {
+    if (options === undefined && this.#servesAtOnce()) {
       try {
         this.checkOpen();
         this.#checkSize(size);
-        if (this.#take(size)) return Promise.resolve(this.#slot);
+        const slot = this.#take(size);
+        if (slot !== null) return Promise.resolve(slot);
       } catch (error) {
         return Promise.reject(error);
       }
     }
     return this.waitFor('claim', options, (peer) => {
       this.#checkSize(size);
-      return this.#take(size) ? this.#slot : this.#noRoom(peer);
+      return this.#take(size) ?? this.#noRoom(peer);
     });
   }
 
@@ -229,7 +228,7 @@ export class Sender extends Side implements SlotOwner {
   claimSync(size: number, options?: SyncWaitOptions): Slot {
     this.checkOpen();
     this.#checkSize(size);
-    return this.#waitSync('claim', options, (peer) => (this.#take(size) ? this.#slot : this.#noRoom(peer)));
+    return this.#waitSync('claim', options, (peer) => this.#take(size) ?? this.#noRoom(peer));
   }
 
   /** Publishes all that was accepted. Throws `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_TRUNCATED`. */
@@ -348,12 +347,17 @@ export class Sender extends Side implements SlotOwner {
     return true;
   }
 
-  /** Opens a claim: false when there is no room, or one is open. */
-  #take(size: number): boolean {
-    if (this.#ring.claimed >= 0 || !this.#ring.reserve(size)) return false;
-    this.#ring.claimed = size;
-    this.#slot.show(this.#ring.offset, size);
-    return true;
+  /** Opens a claim: null when there is no room, or one is open. */
+  #take(size: number): Slot | null {
+    const ring = this.#ring;
+    if (ring.claimed >= 0 || ring.reserve(size) === false) return null;
+    ring.claimed = size;
+    return this.#slot.show(ring.offset, size);
+  }
+
+  /** Whether a call that would wait may try at once: nobody is before it, and the event loop has had its turns. */
+  #servesAtOnce(): boolean {
+    return this.line.idle && this.#ring.claimed < 0 && !turnIsLong();
   }
 
   /** At the end of this turn of the event loop, or before a blocking call. */

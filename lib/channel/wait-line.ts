@@ -313,7 +313,7 @@ export class WaitLine {
       // What was served on the way has made it AWAKE, or STARVED since: nobody would ring.
       if (Atomics.load(this.#words, this.#sleepWord) !== asleep) continue;
       if (peer === 'alive') {
-        this.#watch.watch(this.#side.participant, role & layout.ownerMask, () => this.#judge());
+        this.#watch.watch(this.#side.participant, role & layout.ownerMask, () => this.#peerDied());
       }
       break;
     }
@@ -342,8 +342,8 @@ export class WaitLine {
     setCount(this.#words, sleptWord, getCount(this.#words, sleptWord) + 1);
   }
 
-  /** The peer died: what waits for it is judged anew. */
-  #judge(): void {
+  /** What waits for it is judged anew. */
+  #peerDied(): void {
     if (!this.#asleep) return;
     this.#wakeUp();
     this.#fallAsleep();

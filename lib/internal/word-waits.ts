@@ -65,7 +65,7 @@ export function addWordWait(
 
 /**
  * Calls `changed`, in a later turn of the event loop, after each change of the word at `offset`, or once after several,
- * until it is cancelled; with `last` when the word is gone. It doesn't keep the process alive.
+ * until it is cancelled; with `last` when the word is gone, or could not be watched any more. It doesn't keep the process alive.
  */
 export function watchWord(mapping: NativeMapping, offset: number, changed: (last: boolean) => void): number {
   const waits = allWaits();

@@ -242,11 +242,13 @@ static inline void interproc__nap(long nanoseconds) {
   nanosleep(&nap, NULL);
 }
 
+/* Whoever sleeps on the bell looks again. */
 static inline void interproc__ring(struct interproc_sleeper* sleeper) {
   __atomic_fetch_add(&sleeper->bell, 1, __ATOMIC_SEQ_CST);
   syscall(SYS_futex, &sleeper->bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
+/* What the word said before. */
 static inline uint32_t interproc__rouse(struct interproc_sleeper* sleeper) {
   return __atomic_exchange_n(&sleeper->word, INTERPROC_AWAKE, __ATOMIC_SEQ_CST);
 }

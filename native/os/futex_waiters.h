@@ -6,7 +6,8 @@
 //    └───────Cancel: true = it is off the list, nothing will come of it; false = it is over already
 //
 // A watch goes on: it completes each time that the word was seen to differ from what it was, until
-// it is cancelled. An id with kLastCompletion ends it, because the word is gone.
+// it is cancelled. An id with kLastCompletion ends it: the word is gone, or the kernel
+// had no memory to wait.
 //
 // A wake-one that reached a wait which was just cancelled is passed on to the next sleeper.
 // Thread safety: all methods from one thread, the owner's; Notify is called on the waiter threads.
