@@ -1,17 +1,23 @@
 #include <napi.h>
 
+#include "node/blocking_call.h"
 #include "node/death_watch.h"
+#include "node/descriptor.h"
 #include "node/env_data.h"
 #include "node/errors.h"
+#include "node/fifo.h"
 #include "node/futex.h"
 #include "node/mapped_file.h"
 #include "node/mapping.h"
 #include "node/memfd.h"
 #include "node/memory_file.h"
 #include "node/participant.h"
+#include "node/pipe.h"
+#include "node/poller.h"
 #include "node/posix_shm.h"
 #include "node/resource_limit.h"
 #include "node/sysv_shm.h"
+#include "node/unix_socket.h"
 
 namespace {
 
@@ -27,6 +33,12 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   interproc::node::InitFutex(env, exports);
   interproc::node::InitParticipant(env, exports);
   interproc::node::InitDeathWatch(env, exports);
+  interproc::node::InitPoller(env, exports);
+  interproc::node::InitBlockingCall(env, exports);
+  interproc::node::InitDescriptor(env, exports);
+  interproc::node::InitPipe(env, exports);
+  interproc::node::InitFifo(env, exports);
+  interproc::node::InitUnixSocket(env, exports);
   interproc::node::InitResourceLimit(env, exports);
   return exports;
 }

@@ -4,14 +4,12 @@
  */
 import { Buffer } from 'node:buffer';
 import { markAsUntransferable } from 'node:worker_threads';
+import { copyOut } from '../internal/bytes.js';
 import type { RingReader } from './ring-reader.js';
 
 const slabBytes = 8192; // as Buffer.poolSize
 /** Longer ones have memory of their own: who keeps one would keep the slab with it. */
 const smallBytes = 2048;
-/** Up to here a loop is faster than a view and a call of TypedArray.prototype.set. */
-const loopBytes = 16;
-
 type BufferView = new (buffer: ArrayBufferLike, offset: number, length: number) => Buffer;
 
 /** What Buffer.prototype.subarray makes, at a third of its cost: the class that Node's Buffers are of. */
@@ -20,14 +18,6 @@ const viewOf: (buffer: ArrayBufferLike, offset: number, length: number) => Buffe
   Species?.prototype === Buffer.prototype
     ? (buffer, offset, length) => new Species(buffer, offset, length)
     : (buffer, offset, length) => Buffer.from(buffer as ArrayBuffer, offset, length);
-
-/** A Buffer of `length` bytes of `bytes`, of its own. */
-export function copyOut(bytes: Uint8Array, offset: number, length: number): Buffer {
-  const copy = Buffer.allocUnsafe(length);
-  if (length > loopBytes) copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
-  else for (let index = 0; index < length; index++) copy[index] = bytes[offset + index] as number;
-  return copy;
-}
 
 const none = new ArrayBuffer(0);
 

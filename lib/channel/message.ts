@@ -1,6 +1,6 @@
 /** A received message in place, as a drain handler sees it. One object for all messages of a receiver. */
 import { Buffer } from 'node:buffer';
-import { copyOut } from './copies.js';
+import { copyOut } from '../internal/bytes.js';
 import { RecordView } from './record-view.js';
 
 export class Message extends RecordView {

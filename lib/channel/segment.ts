@@ -3,11 +3,11 @@
  * anybody's.
  */
 import { IpcError } from '../errors.js';
+import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkBoolean, checkInteger, checkOptions } from '../internal/arguments.js';
 import { type NativeFile, type NativeParticipant, native } from '../internal/native.js';
 import { explained } from '../internal/system-error.js';
 import { checkTimeout, type SyncWaitOptions } from '../internal/waiting.js';
-import { type AccessOptions, checkAccess } from '../memory/options.js';
 import { spaceHint } from '../memory/space.js';
 import { layout } from './layout.js';
 import { type ChannelTarget, checkCapacity, checkTarget, openTarget, type Target } from './target.js';

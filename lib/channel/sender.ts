@@ -9,7 +9,7 @@
 import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { checkInteger, invalidType, outOfRange } from '../internal/arguments.js';
-import { byteLengthOf, bytesOf, isBytes } from '../internal/bytes.js';
+import { byteLengthOf, bytesOf, invalidMessage, isBytes, type MessageData } from '../internal/bytes.js';
 import { failpoint } from '../internal/failpoint.js';
 import { native } from '../internal/native.js';
 import { beforeBlocking, type SyncWaitOptions, turnIsLong, type WaitOptions } from '../internal/waiting.js';
@@ -19,9 +19,6 @@ import { over, RingWriter, unclaimed } from './ring-writer.js';
 import { type Attempt, later, Side, type SideSetup, sideNumber, waits } from './side.js';
 import { afterClaim, checkCommit, Slot, type SlotOwner } from './slot.js';
 import type { PeerState } from './wait-line.js';
-
-/** Bytes, or text that is sent as UTF-8. */
-export type MessageData = ArrayBufferView | ArrayBufferLike | string;
 
 const batchMessages = layout.batchMessages;
 /** As constants of this module, which the engine folds. */
@@ -313,8 +310,7 @@ export class Sender extends Side implements SlotOwner {
     let size: number;
     if (typeof data === 'string') size = Buffer.byteLength(data);
     else if (isBytes(data)) size = byteLengthOf(data, 'data');
-    else
-      throw invalidType('data', 'of type string or an instance of ArrayBuffer, Buffer or a TypedArray', data);
+    else throw invalidMessage('data', data);
     if (size > this.#messageMax) throw this.#tooLong('data.byteLength', size);
     return size;
   }

@@ -3,6 +3,7 @@ import { IpcError } from '../errors.js';
 import { invalidType } from '../internal/arguments.js';
 import type { NativeParticipant, NativeRole } from '../internal/native.js';
 import { native } from '../internal/native.js';
+import { Request } from '../internal/request-line.js';
 import {
   type Settle,
   type SyncWaitOptions,
@@ -13,7 +14,6 @@ import {
 } from '../internal/waiting.js';
 import type { ChannelMemory } from './channel-memory.js';
 import { layout, ring } from './layout.js';
-import { Request } from './request-line.js';
 import { type PeerState, WaitLine } from './wait-line.js';
 
 const { receiverSleptWord, senderSleptWord } = ring;
@@ -52,7 +52,7 @@ export const later: unique symbol = Symbol('later');
  */
 export type Attempt<T> = (peer?: PeerState) => T | typeof waits | typeof later;
 
-class SideRequest<T> extends Request {
+class SideRequest<T> extends Request<PeerState> {
   yields = false;
   readonly #settle: Settle<T>;
   readonly #once: Attempt<T>;

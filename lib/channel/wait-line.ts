@@ -16,12 +16,12 @@
  */
 import { failpoint } from '../internal/failpoint.js';
 import { type NativeParticipant, native } from '../internal/native.js';
+import { type Request, RequestLine } from '../internal/request-line.js';
 import { turnIsLong, WaitTimers } from '../internal/waiting.js';
 import { Bell } from './bell.js';
 import type { ChannelMemory } from './channel-memory.js';
 import { getCount, layout, ring, setCount } from './layout.js';
 import { PeerWatch } from './peer-watch.js';
-import { type Request, RequestLine } from './request-line.js';
 
 const { asleep, awake } = ring;
 
@@ -79,10 +79,10 @@ export class WaitLine {
   readonly #words: Int32Array;
   readonly #sleepWord: number;
   readonly #peerWord: number;
-  readonly #requests = new RequestLine();
+  readonly #requests = new RequestLine<PeerState>();
   readonly #watch = new PeerWatch();
   #closed = false;
-  #attempted: Request | undefined;
+  #attempted: Request<PeerState> | undefined;
   /** Whether serving was cut short to let the event loop have its turn. */
   #cutShort = false;
   #poll: NodeJS.Immediate | undefined;
@@ -117,7 +117,7 @@ export class WaitLine {
   }
 
   /** Puts a request last, and serves what can be served. REQUIRES that it is not closed. */
-  add(request: Request): void {
+  add(request: Request<PeerState>): void {
     const first = this.idle;
     this.#requests.add(request);
     if (first) this.#startPolling();
@@ -127,7 +127,7 @@ export class WaitLine {
    * Takes a request back: false if it is settled already, or is being attempted, which settles it when code of the
    * user's runs here meanwhile.
    */
-  remove(request: Request, lastTry: boolean): boolean {
+  remove(request: Request<PeerState>, lastTry: boolean): boolean {
     if (lastTry) this.serve();
     if (request === this.#attempted || !this.#requests.remove(request)) return false;
     if (this.idle) this.#rest();
@@ -204,7 +204,7 @@ export class WaitLine {
     if (!this.#closed) Atomics.store(this.#words, this.#sleepWord, awake);
   }
 
-  *#takeAll(): Generator<Request> {
+  *#takeAll(): Generator<Request<PeerState>> {
     for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
       this.#requests.remove(first);
       yield first;

@@ -4,9 +4,11 @@
  */
 import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
-import { invalidValue } from './arguments.js';
+import { invalidType, invalidValue } from './arguments.js';
 
 export type Bytes = ArrayBufferView | ArrayBufferLike;
+/** Bytes, or text that is sent as UTF-8. */
+export type MessageData = Bytes | string;
 
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
 const view: object = DataView.prototype;
@@ -53,4 +55,26 @@ export function bytesOf(data: Bytes, length: number): Uint8Array {
   const memory = buffer.call(data);
   if (name === 'Uint8Array' && !(memory instanceof SharedArrayBuffer)) return data as Uint8Array;
   return new Uint8Array(memory, byteOffset.call(data), length);
+}
+
+/** The bytes of a message: those of the caller, or of its text. Throws `ERR_INVALID_ARG_TYPE`, naming `name`. */
+export function messageBytes(data: MessageData, name = 'data'): Uint8Array {
+  if (typeof data === 'string') return Buffer.from(data);
+  if (isBytes(data)) return bytesOf(data, byteLengthOf(data, name));
+  throw invalidMessage(name, data);
+}
+
+export function invalidMessage(name: string, data: unknown): TypeError {
+  return invalidType(name, 'of type string or an instance of ArrayBuffer, Buffer or a TypedArray', data);
+}
+
+/** Up to here a loop is faster than a view and a call of TypedArray.prototype.set. */
+const loopBytes = 16;
+
+/** A Buffer of `length` bytes of `bytes`, of its own. */
+export function copyOut(bytes: Uint8Array, offset: number, length: number): Buffer {
+  const copy = Buffer.allocUnsafe(length);
+  if (length > loopBytes) copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
+  else for (let index = 0; index < length; index++) copy[index] = bytes[offset + index] as number;
+  return copy;
 }

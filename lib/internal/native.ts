@@ -17,6 +17,11 @@ export interface NativeMapping {
   readonly [brand]: 'mapping';
 }
 
+/** One end of a pipe, a socket, or what came over one (native/node/descriptor.cc). */
+export interface NativeDescriptor {
+  readonly [brand]: 'descriptor';
+}
+
 /** How this env takes part in a segment (native/node/participant.cc). */
 export interface NativeParticipant {
   readonly [brand]: 'participant';
@@ -116,6 +121,9 @@ export interface NativeSysvShmStat {
 /** mode, uid, gid */
 export type NativeAccess = [mode: number, uid: number | undefined, gid: number | undefined];
 
+/** What tells a socket's file from another one of its name. */
+export type NativeSocketFile = readonly [device: bigint, inode: bigint];
+
 export interface Native {
   setErrorFactory(
     make: (errno: number, syscall: string, path: string | undefined, text: string) => Error,
@@ -212,6 +220,85 @@ export interface Native {
   deathUnwatch(id: number): void;
   readonly hasPidfd: boolean;
   failpoint(name: string): void;
+
+  /** `onEvents(count)`: so many pairs of id and events (bits of `PollEvents`) lie in `events`. */
+  pollInit(events: Uint32Array, onEvents: (count: number) => void, ownThread: boolean): void;
+  pollKeep(kept: boolean): void;
+
+  descriptorFd(descriptor: NativeDescriptor): number;
+  descriptorClose(descriptor: NativeDescriptor): void;
+  descriptorDetach(descriptor: NativeDescriptor): number;
+  /** These move bytes and never wait: -1 where they would. */
+  descriptorRead(descriptor: NativeDescriptor, into: Uint8Array, length: number): number;
+  descriptorWrite(descriptor: NativeDescriptor, data: Uint8Array, offset: number): number;
+  descriptorWritev(descriptor: NativeDescriptor, list: readonly Uint8Array[], offset: number): number;
+  descriptorWait(descriptor: NativeDescriptor, events: number, nanoseconds: number): boolean;
+  /** `again`: also where these are the events already, so that what is there now is told of. */
+  descriptorWatch(descriptor: NativeDescriptor, id: number, events: number, again: boolean): void;
+
+  callInit(onOver: (ids: number[]) => void): void;
+  callKeep(kept: boolean): void;
+  callCancel(id: number): void;
+  callWait(id: number, nanoseconds: number): void;
+  /** Undefined while it runs. */
+  callTake(id: number, path: string): unknown;
+
+  pipeCreate(packet: boolean): [reader: NativeDescriptor, writer: NativeDescriptor];
+  pipeFromFd(fd: number, writes: boolean, packet: boolean): NativeDescriptor;
+  pipeCapacity(pipe: NativeDescriptor): number;
+  pipeSetCapacity(pipe: NativeDescriptor, bytes: number): number;
+  pipeBytes(pipe: NativeDescriptor): number;
+  pipeTee(from: NativeDescriptor, to: NativeDescriptor, length: number): number;
+  pipeTeeStart(id: number, from: NativeDescriptor, to: NativeDescriptor, length: number): void;
+  pipeSplice(pipe: NativeDescriptor, fd: number, length: number): number;
+  pipeSpliceStart(id: number, pipe: NativeDescriptor, fd: number, length: number): void;
+
+  fifoCreate(path: string, ...access: NativeAccess): void;
+  fifoUnlink(path: string): void;
+  fifoTryOpen(path: string, writes: boolean, both: boolean): NativeDescriptor | null;
+  fifoOpenStart(id: number, path: string, writes: boolean, both: boolean): void;
+
+  socketInit(facts: Int32Array, address: Uint8Array): void;
+  socketCreate(type: number): NativeDescriptor;
+  socketPair(type: number): [NativeDescriptor, NativeDescriptor];
+  socketFromFd(fd: number, type: number): NativeDescriptor;
+  socketBind(socket: NativeDescriptor, address: Uint8Array): void;
+  socketBindFile(
+    socket: NativeDescriptor,
+    path: Uint8Array,
+    replaceStale: boolean,
+    ...access: NativeAccess
+  ): NativeSocketFile;
+  socketUnlink(path: Uint8Array, file: NativeSocketFile | undefined): void;
+  socketListen(socket: NativeDescriptor, backlog: number): void;
+  socketTryConnect(socket: NativeDescriptor, address: Uint8Array): boolean;
+  socketConnectStart(id: number, socket: NativeDescriptor, address: Uint8Array): void;
+  socketTryAccept(socket: NativeDescriptor): NativeDescriptor | null;
+  socketEnd(socket: NativeDescriptor): void;
+  socketName(socket: NativeDescriptor, ofPeer: boolean): Buffer;
+  socketPeerCredentials(
+    socket: NativeDescriptor,
+  ): readonly [pid: number, uid: number, gid: number] | undefined;
+  socketOption(socket: NativeDescriptor, option: number): number;
+  socketSetOption(socket: NativeDescriptor, option: number, value: number): void;
+  socketSend(
+    socket: NativeDescriptor,
+    data: Uint8Array,
+    offset: number,
+    fds: readonly number[] | undefined,
+    address: Uint8Array | undefined,
+  ): number;
+  socketReceive(
+    socket: NativeDescriptor,
+    type: number,
+    into: Uint8Array,
+    length: number,
+    more: Uint8Array | undefined,
+    fdsMax: number,
+  ): number | [length: number, ...fds: NativeDescriptor[]];
+  readonly socketConstants: Readonly<
+    Record<'stream' | 'datagram' | 'seqpacket' | 'sendBuffer' | 'receiveBuffer' | 'passCredentials', number>
+  >;
 
   resourceLimit(resource: number): number;
   readonly resources: Readonly<Record<'memlock' | 'nofile' | 'fsize' | 'as', number>>;

@@ -1,19 +1,8 @@
 /** Options and results that the kinds of memory have in common, and their checks. */
 import { IpcError } from '../errors.js';
+import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkBoolean, checkInteger, checkOptions } from '../internal/arguments.js';
-import { type NativeAccess, type NativeFileStat, native } from '../internal/native.js';
-
-const maxId = 0xffff_fffe; // 0xffffffff means "leave it alone" in chown(2)
-
-/** Who may use a new object. Set exactly as given: the umask plays no part. */
-export interface AccessOptions {
-  /** Permission bits, 0 to 0o777; 0o600 by default. */
-  mode?: number;
-  /** The owner; giving away needs privilege (man 2 chown). The creator by default. */
-  uid?: number;
-  /** The group; the creator's by default. */
-  gid?: number;
-}
+import { type NativeFileStat, native } from '../internal/native.js';
 
 export interface OpenOptions<Shared extends boolean = boolean> {
   /** Open without write permission; stores into the buffer stay private. False by default. */
@@ -49,19 +38,6 @@ export interface MemoryStat {
   nlink: number;
   mtime: Date;
   ctime: Date;
-}
-
-export function checkAccess(options: AccessOptions): NativeAccess {
-  const { mode, uid, gid } = options;
-  return [
-    mode === undefined ? 0o600 : checkMode(mode),
-    uid === undefined ? undefined : checkInteger(uid, 'options.uid', 0, maxId),
-    gid === undefined ? undefined : checkInteger(gid, 'options.gid', 0, maxId),
-  ];
-}
-
-export function checkMode(mode: unknown): number {
-  return checkInteger(mode, 'options.mode', 0, 0o777);
 }
 
 export function checkSize(size: unknown, name = 'options.size'): number {

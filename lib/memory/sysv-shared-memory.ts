@@ -3,19 +3,13 @@
  * programs use them. A segment lives until somebody removes it, whoever made it; its size never changes.
  */
 import type { IpcError } from '../errors.js';
+import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkInteger, checkOptions, illegalConstructor, invalidValue } from '../internal/arguments.js';
 import { type NativeSysvShmStat, native } from '../internal/native.js';
 import { openOrCreate, undo } from './file-memory.js';
 import type { Key } from './ftok.js';
 import { MappedRegion } from './mapped-region.js';
-import {
-  type AccessOptions,
-  checkAccess,
-  checkOpen,
-  checkShared,
-  checkSize,
-  type OpenOptions,
-} from './options.js';
+import { checkOpen, checkShared, checkSize, type OpenOptions } from './options.js';
 
 export interface SysvSharedMemoryCreateOptions<Shared extends boolean = boolean> extends AccessOptions {
   /** Bytes; at least 1, at most `kernel.shmmax`. */

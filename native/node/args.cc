@@ -15,6 +15,27 @@ void Args::Reject(const char* expected) {
   ok_ = false;
 }
 
+void Args::Fail(const os::Error& error) {
+  if (ok_) node::Fail(info_.Env(), error);
+  ok_ = false;
+}
+
+ByteSpan Args::ToBytes(Napi::Value value) {
+  ByteSpan bytes;
+  if (!ok_) return bytes;
+  napi_typedarray_type type = napi_int8_array;
+  void* data = nullptr;
+  if (!value.IsTypedArray() ||
+      napi_get_typedarray_info(info_.Env(), value, &type, &bytes.length, &data, nullptr, nullptr) !=
+          napi_ok ||
+      type != napi_uint8_array) {
+    Reject("a Uint8Array");
+    return {};
+  }
+  bytes.data = static_cast<uint8_t*>(data);
+  return bytes;
+}
+
 std::string Args::Text(size_t index) {
   if (!ok_) return {};
   if (!info_[index].IsString()) {

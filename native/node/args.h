@@ -12,9 +12,14 @@
 #include <string>
 
 #include "node/errors.h"
-#include "os/memory_file.h"
+#include "os/access.h"
 
 namespace interproc::node {
+
+struct ByteSpan {
+  uint8_t* data = nullptr;
+  size_t length = 0;
+};
 
 class Args {
  public:
@@ -31,10 +36,15 @@ class Args {
   int Int(size_t index);
   uint64_t Size(size_t index);  // bytes
   std::optional<uint32_t> OptionalId(size_t index);
+  // The memory of a Uint8Array, valid until JS runs again.
+  ByteSpan Bytes(size_t index) { return ToBytes(info_[index]); }
+  ByteSpan ToBytes(Napi::Value value);
   // Three arguments from `index` on: mode, uid | undefined, gid | undefined.
   os::Access Access(size_t index);
 
   void Reject(const char* expected);
+  // As Reject, with an error of the system.
+  void Fail(const os::Error& error);
 
  private:
   const Napi::CallbackInfo& info_;

@@ -4,12 +4,16 @@
 
 #include <napi.h>
 
+#include <map>
 #include <memory>
 
+#include "node/blocking_call.h"
+#include "node/loop_poll.h"
 #include "node/loop_waker.h"
 #include "os/death_watch.h"
 #include "os/futex_waiters.h"
 #include "os/participant.h"
+#include "os/poll_set.h"
 
 namespace interproc::node {
 
@@ -25,6 +29,23 @@ struct EnvData {
   Napi::FunctionReference on_deaths;
   os::Ref<LoopWaker> death_waker;
   std::unique_ptr<os::DeathWatch> death_watch;
+
+  // poller.cc
+  Napi::ObjectReference poll_events;
+  Napi::FunctionReference on_poll_events;
+  os::Ref<os::PollSet> poll_set;
+  LoopPoll* loop_poll = nullptr;  // goes with the env by itself
+
+  // blocking_call.cc
+  Napi::FunctionReference on_calls_over;
+  os::Ref<LoopWaker> calls_waker;
+  os::Ref<os::Completions> calls_over;
+  std::map<uint64_t, PendingCall> calls;
+
+  // unix_socket.cc
+  Napi::ObjectReference received_arrays;  // keeps what these point to
+  int32_t* received_facts = nullptr;
+  uint8_t* received_address = nullptr;
 
   // participant.cc
   const os::Ref<os::ParticipantRegistry> participants =

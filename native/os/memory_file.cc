@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/stat.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "os/available_memory.h"
+#include "os/draft.h"
 #include "os/resource_limit.h"
 
 namespace interproc::os {
@@ -21,38 +21,8 @@ namespace {
 
 // Below this an allocation can't hurt the machine, and looking first would cost more than it saves.
 constexpr uint64_t kLookBeforeReserving = uint64_t{64} << 20;
-constexpr unsigned kRenameNoReplace = 1;  // RENAME_NOREPLACE of <linux/fs.h>
 constexpr int kWriteSeals = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 constexpr uint64_t kReserveStepLeast = uint64_t{1} << 20;
-
-double Milliseconds(const struct statx_timestamp& time) {
-  return static_cast<double>(time.tv_sec) * 1e3 + time.tv_nsec / 1e6;
-}
-
-Result<FileStatus> Statx(int fd, const char* path, int flags, const char* syscall_name) {
-  struct statx raw;
-  // The raw call: glibc's fstat binds at 2.33.
-  if (syscall(SYS_statx, fd, path, flags, STATX_BASIC_STATS, &raw) != 0) {
-    return LastError(syscall_name);
-  }
-  FileStatus status;
-  status.size = raw.stx_size;
-  status.allocated = raw.stx_blocks * 512;
-  status.mode = raw.stx_mode & 07777;
-  status.uid = raw.stx_uid;
-  status.gid = raw.stx_gid;
-  status.links = raw.stx_nlink;
-  status.inode = raw.stx_ino;
-  status.device = (uint64_t{raw.stx_dev_major} << 32) | raw.stx_dev_minor;
-  status.modified_ms = Milliseconds(raw.stx_mtime);
-  status.changed_ms = Milliseconds(raw.stx_ctime);
-  status.regular = S_ISREG(raw.stx_mode);
-  return status;
-}
-
-bool SameFile(const FileStatus& a, const FileStatus& b) {
-  return a.inode == b.inode && a.device == b.device;
-}
 
 size_t PageSizeOf(int fd) {
   struct statfs fs;
@@ -114,12 +84,6 @@ Result<void> Truncate(int fd, uint64_t size) {
   return {};
 }
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // Gives the nameless file behind `fd` a name. AT_EMPTY_PATH would need a capability.
 bool LinkAt(int fd, const std::string& path) {
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
@@ -138,16 +102,6 @@ UniqueFd ReopenByName(UniqueFd nameless, const std::string& path, int flags) {
                                                                           : std::move(nameless);
 }
 
-// Gives `draft` the name `path`, if that is free.
-bool RenameExclusively(const std::string& draft, const std::string& path) {
-  if (syscall(SYS_renameat2, AT_FDCWD, draft.c_str(), AT_FDCWD, path.c_str(), kRenameNoReplace) ==
-      0) {
-    return true;
-  }
-  // File systems that can't rename so have links; after that the draft is one name of two.
-  return errno == EINVAL && link(draft.c_str(), path.c_str()) == 0 && unlink(draft.c_str()) == 0;
-}
-
 Result<void> PrepareAndFill(int fd, const Access& access, uint64_t size, Pages pages,
                             const FillFile& fill) {
   Result<void> prepared = Prepare(fd, access, size, pages);
@@ -160,9 +114,9 @@ Result<void> PrepareAndFill(int fd, const Access& access, uint64_t size, Pages p
 // name.
 Result<UniqueFd> CreateAndRename(const std::string& path, const Access& access, uint64_t size,
                                  Pages pages, const char* syscall_name, const FillFile& fill) {
-  uint64_t random = 0;
-  if (syscall(SYS_getrandom, &random, sizeof(random), 0) < 0) return LastError("getrandom");
-  const std::string draft = DirectoryOf(path) + "/.interproc-" + std::to_string(random);
+  Result<std::string> named = DraftOf(path);
+  if (!named.ok()) return named.error();
+  const std::string& draft = named.value();
   UniqueFd fd(RetryOnEintr([&] {
     return open(draft.c_str(), O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   }));
@@ -176,21 +130,16 @@ Result<UniqueFd> CreateAndRename(const std::string& path, const Access& access, 
 
 }  // namespace
 
-Result<FileStatus> StatusOf(int fd) { return Statx(fd, "", AT_EMPTY_PATH, "fstat"); }
-
-Result<FileStatus> StatusOf(const std::string& path, const char* syscall) {
-  return Statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, syscall);
-}
-
 MemoryFile::MemoryFile(UniqueFd fd, bool read_only)
     : fd_(std::move(fd)), read_only_(read_only), page_size_(PageSizeOf(fd_.get())) {}
 
 Result<Ref<MemoryFile>> MemoryFile::Duplicate(int fd, bool read_only) {
-  UniqueFd own(fcntl(fd, F_DUPFD_CLOEXEC, 3));
-  if (!own.valid()) return LastError("fcntl");
+  Result<UniqueFd> duplicate = DuplicateFd(fd);
+  if (!duplicate.ok()) return duplicate.error();
+  UniqueFd own = std::move(duplicate.value());
   Result<FileStatus> status = StatusOf(own.get());
   if (!status.ok()) return status.error();
-  if (!status.value().regular) return Error{ENODEV, "mmap"};
+  if (!S_ISREG(status.value().type)) return Error{ENODEV, "mmap"};
   const int flags = fcntl(own.get(), F_GETFL);
   // An O_PATH descriptor names a file and opens nothing.
   if ((flags & O_PATH) != 0) return Error{EBADF, "mmap"};
@@ -234,7 +183,7 @@ Result<void> MemoryFile::Resize(uint64_t size, Pages pages) const {
 
 bool MemoryFile::LinkedAt(const std::string& path) const {
   Result<FileStatus> mine = StatusOf(fd());
-  Result<FileStatus> there = Statx(AT_FDCWD, path.c_str(), 0, "stat");
+  Result<FileStatus> there = StatusBehind(path, "stat");
   return mine.ok() && there.ok() && mine.value().links > 0 && SameFile(mine.value(), there.value());
 }
 
@@ -250,11 +199,6 @@ Result<void> MemoryFile::AddSeals(int seals) const {
 }
 
 Result<void> Prepare(int fd, const Access& access, uint64_t size, Pages pages) {
-  if (access.uid.has_value() || access.gid.has_value()) {
-    const uid_t uid = access.uid.value_or(static_cast<uid_t>(-1));
-    const gid_t gid = access.gid.value_or(static_cast<gid_t>(-1));
-    if (fchown(fd, uid, gid) != 0) return LastError("fchown");
-  }
   if (size > 0) {
     Result<void> allowed = CheckFileSizeLimit(size);
     if (!allowed.ok()) return allowed;
@@ -265,9 +209,8 @@ Result<void> Prepare(int fd, const Access& access, uint64_t size, Pages pages) {
     Result<void> sized = Truncate(fd, size);
     if (!sized.ok()) return sized;
   }
-  // Last: a new owner clears set-id bits, and for users without privileges a new size does too.
-  if (fchmod(fd, access.mode) != 0) return LastError("fchmod");
-  return {};
+  // Last: for users without privileges a new size clears set-id bits.
+  return SetAccess(fd, access);
 }
 
 Result<UniqueFd> CreateExclusively(const std::string& path, const Access& access, uint64_t size,
@@ -297,7 +240,7 @@ Result<UniqueFd> OpenRegular(const std::string& path, bool read_only, int extra_
   if (!fd.valid()) return LastError(syscall);
   Result<FileStatus> status = StatusOf(fd.get());
   if (!status.ok()) return status.error();
-  if (!status.value().regular) return Error{ENODEV, syscall};
+  if (!S_ISREG(status.value().type)) return Error{ENODEV, syscall};
   return fd;
 }
 

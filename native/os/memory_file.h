@@ -11,42 +11,18 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 
+#include "os/access.h"
+#include "os/file_status.h"
 #include "os/ref_counted.h"
 #include "os/result.h"
 #include "os/unique_fd.h"
 
 namespace interproc::os {
 
-// Who may do what with a new object: set on its descriptor, so the umask plays no part.
-struct Access {
-  mode_t mode = 0600;
-  std::optional<uid_t> uid;
-  std::optional<gid_t> gid;
-};
-
 // Whether pages are taken now (a full file system is an error here and now) or on first touch.
 enum class Pages { kReserved, kSparse };
-
-struct FileStatus {
-  uint64_t size = 0;
-  uint64_t allocated = 0;  // bytes that memory or disk back now
-  uint32_t mode = 0;       // permission bits only
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-  uint32_t links = 0;
-  uint64_t inode = 0;
-  uint64_t device = 0;
-  double modified_ms = 0;  // since the epoch
-  double changed_ms = 0;
-  bool regular = false;
-};
-
-// man 2 statx. Follows no symbolic link. The second form looks at a path.
-Result<FileStatus> StatusOf(int fd);
-Result<FileStatus> StatusOf(const std::string& path, const char* syscall);
 
 class MemoryFile : public RefCounted<MemoryFile> {
  public:

@@ -3,9 +3,12 @@
 #ifndef INTERPROC_OS_UNIQUE_FD_H_
 #define INTERPROC_OS_UNIQUE_FD_H_
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
+
+#include "os/result.h"
 
 namespace interproc::os {
 
@@ -24,6 +27,8 @@ class UniqueFd {
 
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
+  // Hands the descriptor to somebody else; REQUIRES that he closes it.
+  int Release() { return std::exchange(fd_, -1); }
 
   // EINTR of close(2) is not retried: on Linux the descriptor is gone by then.
   void Reset(int fd = -1) {
@@ -34,6 +39,14 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
+
+// Another descriptor of what somebody else's `fd` has open; above those of standard input and
+// output.
+inline Result<UniqueFd> DuplicateFd(int fd) {
+  UniqueFd own(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!own.valid()) return LastError("fcntl");
+  return own;
+}
 
 }  // namespace interproc::os
 

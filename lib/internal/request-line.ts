@@ -1,36 +1,35 @@
 /** Requests in the order in which they came. Any of them leaves in the same short time: a hundred thousand may wait. */
-import type { PeerState } from './wait-line.js';
 
-export abstract class Request {
+/** `Look`: what an attempt may be told that is the last one before sleeping. */
+export abstract class Request<Look = never> {
   /** @internal The line that it stands in, and its neighbours there. */
-  line: RequestLine | undefined;
+  line: RequestLine<Look> | undefined;
   /** @internal */
-  before: Request | undefined;
+  before: Request<Look> | undefined;
   /** @internal */
-  behind: Request | undefined;
+  behind: Request<Look> | undefined;
 
   /**
-   * Serves it if that can be done now. With `peer` it is the last look before sleeping, and the state of the peer may
-   * decide. Returns whether it is settled. Code of the user's runs in an attempt only when that settles.
+   * Serves it if that can be done now. With `look` it is the last attempt before sleeping, and that may decide. Returns whether it is settled. Code of the user's runs in an attempt only when that settles.
    */
-  abstract attempt(peer?: PeerState): boolean;
+  abstract attempt(look?: Look): boolean;
   /** Whether the last attempt stopped short of what could be done, to let the event loop have its turn. */
   abstract readonly yields: boolean;
   /** Settles it in an error. */
   abstract fail(error: unknown): void;
 }
 
-export class RequestLine {
-  #first: Request | undefined;
-  #last: Request | undefined;
+export class RequestLine<Look = never> {
+  #first: Request<Look> | undefined;
+  #last: Request<Look> | undefined;
   /** Told when the first one comes and when the last one goes. */
   onQueued: (queued: boolean) => void = () => {};
 
-  get first(): Request | undefined {
+  get first(): Request<Look> | undefined {
     return this.#first;
   }
 
-  add(request: Request): void {
+  add(request: Request<Look>): void {
     request.line = this;
     request.before = this.#last;
     const { before } = request;
@@ -41,7 +40,7 @@ export class RequestLine {
   }
 
   /** False if it does not stand here. */
-  remove(request: Request): boolean {
+  remove(request: Request<Look>): boolean {
     if (request.line !== this) return false;
     const { before, behind } = request;
     if (before === undefined) this.#first = behind;

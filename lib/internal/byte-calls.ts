@@ -1,0 +1,182 @@
+/** Reading and writing streams of bytes: what the ends of pipes and stream sockets have in common. */
+import type { Buffer } from 'node:buffer';
+import { IpcError } from '../errors.js';
+import { invalidType } from './arguments.js';
+import { type MessageData, messageBytes } from './bytes.js';
+import { withBytesWritten } from './bytes-written.js';
+import { type NativeDescriptor, native } from './native.js';
+import { checkTarget, keepScratch, type ReadOptions, scratchOf, type Target, viewOf } from './read-memory.js';
+import { again, type Turns, type Work } from './turns.js';
+import type { SyncWaitOptions, WaitOptions } from './waiting.js';
+
+export interface ByteEnd {
+  /** Throws `ERR_INTERPROC_CLOSED`. */
+  descriptor(): NativeDescriptor;
+  readonly turns: Turns;
+  /** Blocks until there may be something to do, at most so long. */
+  sleep(nanoseconds: number): void;
+}
+
+export class ByteReading {
+  readonly #end: ByteEnd;
+  readonly #check: (target: Target) => Target;
+
+  /** `check` gives a target back, or throws. */
+  constructor(end: ByteEnd, check: (target: Target) => Target = (target) => target) {
+    this.#end = end;
+    this.#check = check;
+  }
+
+  tryRead(options: ReadOptions | undefined): Buffer | null | undefined {
+    this.#end.descriptor();
+    const target = this.#check(checkTarget(options));
+    if (!this.#end.turns.idle) return null;
+    const read = this.#take(target);
+    return read === again ? null : read;
+  }
+
+  async read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
+    const target = this.#check(checkTarget(options));
+    return this.#end.turns.run('read', options, { step: () => this.#take(target) });
+  }
+
+  readSync(options: (ReadOptions & SyncWaitOptions) | undefined): Buffer | undefined {
+    const target = this.#check(checkTarget(options));
+    const { turns, sleep } = this.#end;
+    return turns.runSync('read', options, { step: () => this.#take(target) }, sleep);
+  }
+
+  #take({ into, size }: Target): Buffer | undefined | typeof again {
+    const length = native.descriptorRead(this.#end.descriptor(), into ?? scratchOf(size), size);
+    if (length < 0) return again;
+    if (length === 0) return undefined;
+    return into === undefined ? keepScratch(length) : viewOf(into, length);
+  }
+}
+
+/** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait. */
+type Move = (descriptor: NativeDescriptor, offset: number) => number;
+
+export class ByteWriting {
+  readonly #end: ByteEnd;
+  readonly #what: string;
+  readonly #check: (length: number) => void;
+  #torn = false;
+
+  /** `what`: how errors name the end. `check` throws for a length that can't be written as one. */
+  constructor(end: ByteEnd, what: string, check: (length: number) => void = () => {}) {
+    this.#end = end;
+    this.#what = what;
+    this.#check = check;
+  }
+
+  tryWrite(data: MessageData): number | null {
+    const bytes = messageBytes(data);
+    return this.#try(bytes.length, moveOf(bytes));
+  }
+
+  tryWritev(list: readonly MessageData[]): number | null {
+    const { bytes, length } = checkList(list);
+    return this.#try(length, moveList(bytes));
+  }
+
+  /** `move`: how, where that is not just writing. */
+  async write(data: MessageData, options: WaitOptions | undefined, move?: (data: Uint8Array) => Move) {
+    const bytes = messageBytes(data);
+    return this.#write(bytes.length, (move ?? moveOf)(bytes), options);
+  }
+
+  writeSync(
+    data: MessageData,
+    options: SyncWaitOptions | undefined,
+    move?: (data: Uint8Array) => Move,
+  ): void {
+    const bytes = messageBytes(data);
+    this.#writeSync(bytes.length, (move ?? moveOf)(bytes), options);
+  }
+
+  async writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
+    const { bytes, length } = checkList(list);
+    return this.#write(length, moveList(bytes), options);
+  }
+
+  writevSync(list: readonly MessageData[], options: SyncWaitOptions | undefined): void {
+    const { bytes, length } = checkList(list);
+    this.#writeSync(length, moveList(bytes), options);
+  }
+
+  /** Where a write was cut short: what comes after it would make no sense to who reads. */
+  checkWhole(): void {
+    if (!this.#torn) return;
+    throw new IpcError(
+      'ERR_INTERPROC_TORN',
+      `${this.#what} takes no more: an earlier write ended half-way, and its reader would take what comes for the rest`,
+    );
+  }
+
+  tear(): void {
+    this.#torn = true;
+  }
+
+  #try(length: number, move: Move): number | null {
+    const descriptor = this.#end.descriptor();
+    this.#check(length);
+    this.checkWhole();
+    if (!this.#end.turns.idle) return null;
+    if (length === 0) return 0;
+    const written = move(descriptor, 0);
+    return written < 0 ? null : written;
+  }
+
+  async #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
+    const { work, written } = this.#workOf(length, move);
+    try {
+      await this.#end.turns.run('write', options, work);
+    } catch (error) {
+      throw withBytesWritten(error, written());
+    }
+  }
+
+  #writeSync(length: number, move: Move, options: SyncWaitOptions | undefined): void {
+    const { work, written } = this.#workOf(length, move);
+    try {
+      this.#end.turns.runSync('write', options, work, this.#end.sleep);
+    } catch (error) {
+      throw withBytesWritten(error, written());
+    }
+  }
+
+  #workOf(length: number, move: Move): { work: Work<void>; written: () => number } {
+    this.#check(length);
+    let offset = 0;
+    const step = (): undefined | typeof again => {
+      const descriptor = this.#end.descriptor();
+      this.checkWhole();
+      while (offset < length) {
+        const moved = move(descriptor, offset);
+        if (moved < 0) return again;
+        offset += moved;
+      }
+      return undefined;
+    };
+    const giveUp = () => {
+      if (offset > 0) this.tear();
+      return true;
+    };
+    return { work: { step, giveUp }, written: () => offset };
+  }
+}
+
+function moveOf(bytes: Uint8Array): Move {
+  return (descriptor, offset) => native.descriptorWrite(descriptor, bytes, offset);
+}
+
+function moveList(list: readonly Uint8Array[]): Move {
+  return (descriptor, offset) => native.descriptorWritev(descriptor, list, offset);
+}
+
+function checkList(list: unknown): { bytes: Uint8Array[]; length: number } {
+  if (!Array.isArray(list)) throw invalidType('list', 'an instance of Array', list);
+  const bytes = list.map((data, index) => messageBytes(data, `list[${index}]`));
+  return { bytes, length: bytes.reduce((total, each) => total + each.length, 0) };
+}

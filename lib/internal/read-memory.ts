@@ -1,0 +1,57 @@
+/** Where what is read lands, before anybody knows how much it is: one piece of memory for all reads of this thread. */
+import { Buffer } from 'node:buffer';
+import { checkInteger, checkOptions, invalidType, invalidValue } from './arguments.js';
+import { byteLengthOf, bytesOf, copyOut, isBytes } from './bytes.js';
+
+export interface ReadOptions {
+  /** Where the bytes go: what is returned is a view of its beginning then. By default a Buffer of their own. */
+  into?: ArrayBufferView | ArrayBufferLike;
+  /** At most so many bytes: 65,536 by default, or as many as fit into `into`. */
+  size?: number;
+}
+
+export interface Target {
+  into: Uint8Array | undefined;
+  size: number;
+}
+
+export const readSize = 65_536;
+const readMax = 0x7fff_f000; // of the kernel's: man 2 read
+const everything: Target = { into: undefined, size: readSize };
+/** Longer ones are not copied into a pool. */
+const smallBytes = 2048;
+
+let scratch = Buffer.allocUnsafeSlow(readSize);
+
+/** Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`. */
+export function checkTarget(options: ReadOptions | undefined): Target {
+  if (options === undefined) return everything;
+  const { into, size } = checkOptions(options);
+  const most = size === undefined ? undefined : checkInteger(size, 'options.size', 1, readMax);
+  if (into === undefined) return most === undefined ? everything : { into: undefined, size: most };
+  if (!isBytes(into))
+    throw invalidType('options.into', 'an instance of ArrayBuffer, Buffer or a TypedArray', into);
+  const length = byteLengthOf(into, 'options.into');
+  if (length === 0) throw invalidValue('options.into', 'must not be empty', into);
+  return { into: bytesOf(into, length), size: Math.min(most ?? readMax, length) };
+}
+
+/** Memory of at least `size` bytes, for one read. What it got is copied or kept before the next. */
+export function scratchOf(size: number): Buffer {
+  if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(size);
+  return scratch;
+}
+
+/** The first `length` bytes of the scratch memory as a Buffer that is the caller's alone. */
+export function keepScratch(length: number): Buffer {
+  if (length <= smallBytes) return copyOut(scratch, 0, length);
+  if (length < scratch.length / 2) return Buffer.copyBytesFrom(scratch, 0, length);
+  const kept = scratch.subarray(0, length);
+  scratch = Buffer.allocUnsafeSlow(readSize);
+  return kept;
+}
+
+/** The first `length` bytes of what the caller gave. */
+export function viewOf(into: Uint8Array, length: number): Buffer {
+  return Buffer.from(into.buffer, into.byteOffset, length);
+}

@@ -1,0 +1,34 @@
+/** What yields a series: the iterator of `for await`. */
+
+export interface Source<T> {
+  /** The next one; undefined at the end. */
+  next(): Promise<T | undefined>;
+  /** Once it is closed the series ends quietly. */
+  isClosed(): boolean;
+}
+
+/** Leaving the loop closes nothing. */
+export function seriesOf<T>(source: Source<T>): AsyncIterableIterator<T> {
+  let over = false;
+  const end = (): IteratorReturnResult<undefined> => {
+    over = true;
+    return { done: true, value: undefined };
+  };
+  return {
+    async next() {
+      if (over || source.isClosed()) return end();
+      try {
+        const value = await source.next();
+        return value === undefined ? end() : { done: false, value };
+      } catch (error) {
+        if (source.isClosed()) return end();
+        over = true;
+        throw error;
+      }
+    },
+    return: async () => end(),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

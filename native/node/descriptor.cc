@@ -1,0 +1,139 @@
+#include "node/descriptor.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "node/env_data.h"
+
+namespace interproc::node {
+namespace {
+
+constexpr size_t kPartsMax = 1024;  // IOV_MAX
+
+// descriptorFd(descriptor): -1 once it is closed
+Napi::Value Fd(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Ref<os::Descriptor>* descriptor = DescriptorHandle::Of(args, 0);
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), *descriptor ? (*descriptor)->fd() : -1);
+}
+
+// descriptorClose(descriptor)
+Napi::Value Close(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Ref<os::Descriptor>* descriptor = DescriptorHandle::Of(args, 0);
+  if (args.ok()) *descriptor = {};
+  return info.Env().Undefined();
+}
+
+// descriptorDetach(descriptor): its number, which is the caller's now
+Napi::Value Detach(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Descriptor* descriptor = OpenDescriptor(args, 0, "dup");
+  if (descriptor == nullptr) return info.Env().Undefined();
+  const int fd = descriptor->Detach();
+  *DescriptorHandle::Of(args, 0) = {};
+  return Napi::Number::New(info.Env(), fd);
+}
+
+// descriptorRead(descriptor, into, length): bytes, 0 at the end, -1 where it would block
+Napi::Value Read(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Descriptor* descriptor = OpenDescriptor(args, 0, "read");
+  const ByteSpan into = args.Bytes(1);
+  const uint64_t length = args.Size(2);
+  if (!args.ok()) return info.Env().Undefined();
+  return MovedToJs(info.Env(), descriptor->Read(into.data, std::min<size_t>(length, into.length)));
+}
+
+// descriptorWrite(descriptor, data, offset): bytes, -1 where it would block
+Napi::Value Write(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Descriptor* descriptor = OpenDescriptor(args, 0, "write");
+  const ByteSpan data = args.Bytes(1);
+  const size_t offset = std::min<size_t>(args.Size(2), data.length);
+  if (!args.ok()) return info.Env().Undefined();
+  const struct iovec part = {data.data + offset, data.length - offset};
+  return MovedToJs(info.Env(), descriptor->Write(&part, 1));
+}
+
+// descriptorWritev(descriptor, list, offset): as descriptorWrite, of all data in a row
+Napi::Value Writev(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Descriptor* descriptor = OpenDescriptor(args, 0, "write");
+  const Napi::Value list = args.at(1);
+  size_t offset = args.Size(2);
+  if (args.ok() && !list.IsArray()) args.Reject("an array");
+  if (!args.ok()) return info.Env().Undefined();
+  const Napi::Array data = list.As<Napi::Array>();
+  std::vector<struct iovec> parts;
+  for (uint32_t index = 0; index < data.Length() && parts.size() < kPartsMax; ++index) {
+    const ByteSpan each = args.ToBytes(data.Get(index));
+    if (!args.ok()) return info.Env().Undefined();
+    const size_t skipped = std::min(offset, each.length);
+    offset -= skipped;
+    if (each.length > skipped) parts.push_back({each.data + skipped, each.length - skipped});
+  }
+  return MovedToJs(info.Env(), descriptor->Write(parts.data(), parts.size()));
+}
+
+// descriptorWait(descriptor, events, nanoseconds): whether one of the events is there
+Napi::Value Wait(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Descriptor* descriptor = OpenDescriptor(args, 0, "ppoll");
+  const auto events = static_cast<uint32_t>(args.Integer(1, 0, 3));
+  const uint64_t timeout_ns = args.Size(2);
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<bool> ready = os::WaitUntilReady(descriptor->own(), events, timeout_ns);
+  if (!ready.ok()) return Fail(info.Env(), ready.error());
+  return Napi::Boolean::New(info.Env(), ready.value());
+}
+
+// descriptorWatch(descriptor, id, events, again): the poller tells of these from now on, of none
+// for 0; `again`: also where it does so already, of what is there now
+Napi::Value Watch(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Descriptor* descriptor = OpenDescriptor(args, 0, "epoll_ctl");
+  const auto id = static_cast<uint32_t>(args.Integer(1, 0, UINT32_MAX));
+  const auto events = static_cast<uint32_t>(args.Integer(2, 0, 3));
+  const bool again = args.Flag(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Ref<os::PollSet>& set = info.Env().GetInstanceData<EnvData>()->poll_set;
+  if (!set) return Fail(info.Env(), {EINVAL, "pollInit"});
+  const os::Result<void> watched = descriptor->Watch(set, id, events, again);
+  return watched.ok() ? info.Env().Undefined() : Fail(info.Env(), watched.error());
+}
+
+}  // namespace
+
+os::Descriptor* OpenDescriptor(Args& args, size_t index, const char* syscall) {
+  os::Ref<os::Descriptor>* descriptor = DescriptorHandle::Of(args, index);
+  if (descriptor == nullptr) return nullptr;
+  if (!*descriptor) args.Fail({EBADF, syscall});
+  return descriptor->get();
+}
+
+Napi::Value DescriptorToJs(Napi::Env env, os::UniqueFd fd, os::DescriptorKind kind) {
+  return DescriptorHandle::New(
+      env, os::Ref<os::Descriptor>::Adopt(new os::Descriptor(std::move(fd), kind)));
+}
+
+Napi::Value MovedToJs(Napi::Env env, const os::Result<os::Moved>& moved) {
+  if (!moved.ok()) return Fail(env, moved.error());
+  const os::Moved& bytes = moved.value();
+  return Napi::Number::New(env, bytes.has_value() ? static_cast<double>(*bytes) : -1);
+}
+
+void InitDescriptor(Napi::Env env, Napi::Object exports) {
+  exports.Set("descriptorFd", Napi::Function::New(env, Fd));
+  exports.Set("descriptorClose", Napi::Function::New(env, Close));
+  exports.Set("descriptorDetach", Napi::Function::New(env, Detach));
+  exports.Set("descriptorRead", Napi::Function::New(env, Read));
+  exports.Set("descriptorWrite", Napi::Function::New(env, Write));
+  exports.Set("descriptorWritev", Napi::Function::New(env, Writev));
+  exports.Set("descriptorWait", Napi::Function::New(env, Wait));
+  exports.Set("descriptorWatch", Napi::Function::New(env, Watch));
+}
+
+}  // namespace interproc::node

@@ -1,0 +1,89 @@
+#include "os/descriptor.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <string>
+
+#include "os/sigpipe.h"
+
+namespace interproc::os {
+namespace {
+
+void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+
+// Another open file description of the pipe behind `fd`. Invalid without /proc, without permission,
+// or where a writer finds no reader.
+UniqueFd OpenPipeAgain(int fd, DescriptorKind kind) {
+  const int access = kind == DescriptorKind::kPipeReader ? O_RDONLY : O_WRONLY;
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
+  UniqueFd again(open(self.c_str(), access | O_NONBLOCK | O_CLOEXEC));
+  // Packet mode is a writer's own. open(2) refuses it for pipes.
+  const int flags = fcntl(fd, F_GETFL);
+  if (again.valid() && (flags & O_DIRECT) != 0 &&
+      fcntl(again.get(), F_SETFL, O_NONBLOCK | O_DIRECT) != 0) {
+    again.Reset();
+  }
+  return again;
+}
+
+Result<Moved> ToMoved(ssize_t moved, const char* syscall) {
+  if (moved >= 0) return Moved(static_cast<size_t>(moved));
+  if (errno == EAGAIN) return Moved();
+  return LastError(syscall);
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  // Closing alone would leave it in the set while another process has it open, too.
+  if (watched_ != 0) (void)set_->Set(own_.valid() ? own_.get() : fd_.get(), 0, watched_, 0);
+}
+
+int Descriptor::own() {
+  const bool is_pipe = kind_ == DescriptorKind::kPipeReader || kind_ == DescriptorKind::kPipeWriter;
+  if (is_pipe && !own_tried_) {
+    own_tried_ = true;
+    own_ = OpenPipeAgain(fd(), kind_);
+    if (!own_.valid()) SetNonBlocking(fd());
+  }
+  return own_.valid() ? own_.get() : fd();
+}
+
+int Descriptor::Detach() {
+  if (watched_ != 0) (void)Watch(set_, 0, 0, false);
+  own_.Reset();
+  own_tried_ = true;
+  return fd_.Release();
+}
+
+Result<Moved> Descriptor::Read(void* data, size_t length) {
+  const int fd = own();
+  if (kind_ == DescriptorKind::kSocket) {
+    return ToMoved(RetryOnEintr([&] { return recv(fd, data, length, MSG_DONTWAIT); }), "recv");
+  }
+  return ToMoved(RetryOnEintr([&] { return read(fd, data, length); }), "read");
+}
+
+Result<Moved> Descriptor::Write(const struct iovec* parts, size_t count) {
+  const int fd = own();
+  if (kind_ == DescriptorKind::kSocket) {
+    struct msghdr message = {};
+    message.msg_iov = const_cast<struct iovec*>(parts);
+    message.msg_iovlen = count;
+    return ToMoved(RetryOnEintr([&] { return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); }),
+                   "send");
+  }
+  return ToMoved(WriteWithoutSignal(fd, parts, count), "write");
+}
+
+Result<void> Descriptor::Watch(const Ref<PollSet>& set, uint32_t id, uint32_t events, bool again) {
+  if (events == watched_ && !again) return {};
+  Result<void> changed = set->Set(own(), id, watched_, events);
+  if (!changed.ok()) return changed;
+  set_ = set;
+  watched_ = events;
+  return {};
+}
+
+}  // namespace interproc::os
