@@ -35,9 +35,13 @@ export class ByteReading {
     return read === again ? null : read;
   }
 
-  async read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
-    const target = this.#check(checkTarget(options));
-    return this.#end.turns.run('read', options, { step: () => this.#take(target) });
+  read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
+    try {
+      const target = this.#check(checkTarget(options));
+      return this.#end.turns.run('read', options, { step: () => this.#take(target) });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   readSync(options: (ReadOptions & SyncWaitOptions) | undefined): Buffer | undefined {
@@ -83,23 +87,27 @@ export class ByteWriting {
   }
 
   /** `move`: how, where that is not just writing. */
-  async write(data: MessageData, options: WaitOptions | undefined, move?: (data: Uint8Array) => Move) {
-    const bytes = messageBytes(data);
-    return this.#write(bytes.length, (move ?? moveOf)(bytes), options);
+  write(data: MessageData, options: WaitOptions | undefined, move: MoveOf = moveOf): Promise<void> {
+    try {
+      const bytes = messageBytes(data);
+      return this.#write(bytes.length, move(bytes), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  writeSync(
-    data: MessageData,
-    options: SyncWaitOptions | undefined,
-    move?: (data: Uint8Array) => Move,
-  ): void {
+  writeSync(data: MessageData, options: SyncWaitOptions | undefined, move: MoveOf = moveOf): void {
     const bytes = messageBytes(data);
-    this.#writeSync(bytes.length, (move ?? moveOf)(bytes), options);
+    this.#writeSync(bytes.length, move(bytes), options);
   }
 
-  async writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
-    const { bytes, length } = checkList(list);
-    return this.#write(length, moveList(bytes), options);
+  writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
+    try {
+      const { bytes, length } = checkList(list);
+      return this.#write(length, moveList(bytes), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   writevSync(list: readonly MessageData[], options: SyncWaitOptions | undefined): void {
@@ -130,13 +138,13 @@ export class ByteWriting {
     return written < 0 ? null : written;
   }
 
-  async #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
+  #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
     const { work, written } = this.#workOf(length, move);
-    try {
-      await this.#end.turns.run('write', options, work);
-    } catch (error) {
+    const writing = this.#end.turns.run('write', options, work);
+    if (written() === length) return writing;
+    return writing.catch((error) => {
       throw withBytesWritten(error, written());
-    }
+    });
   }
 
   #writeSync(length: number, move: Move, options: SyncWaitOptions | undefined): void {
