@@ -6,7 +6,7 @@ import { type MessageData, messageBytes } from './bytes.js';
 import { withBytesWritten } from './bytes-written.js';
 import { type NativeDescriptor, native } from './native.js';
 import { checkTarget, keepScratch, type ReadOptions, scratchOf, type Target, viewOf } from './read-memory.js';
-import { again, type Turns, type Work } from './turns.js';
+import { again, neverGivesUp, type Turns, type Work } from './turns.js';
 import type { SyncWaitOptions, WaitOptions } from './waiting.js';
 
 export interface ByteEnd {
@@ -38,7 +38,13 @@ export class ByteReading {
   read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
     try {
       const target = this.#check(checkTarget(options));
-      return this.#end.turns.run('read', options, { step: () => this.#take(target) });
+      const { turns } = this.#end;
+      const atOnce = neverGivesUp(options) && turns.servesAtOnce;
+      if (atOnce) {
+        const read = this.#take(target);
+        if (read !== again) return Promise.resolve(read);
+      }
+      return turns.run('read', options, { step: () => this.#take(target) }, atOnce);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -57,6 +63,8 @@ export class ByteReading {
     return into === undefined ? keepScratch(length) : viewOf(into, length);
   }
 }
+
+const done = Promise.resolve();
 
 /** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait. */
 type Move = (descriptor: NativeDescriptor, offset: number) => number;
@@ -92,7 +100,7 @@ export class ByteWriting {
       const bytes = messageBytes(data);
       return this.#write(bytes.length, move(bytes), options);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(withBytesWritten(error, 0));
     }
   }
 
@@ -106,7 +114,7 @@ export class ByteWriting {
       const { bytes, length } = checkList(list);
       return this.#write(length, moveList(bytes), options);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(withBytesWritten(error, 0));
     }
   }
 
@@ -139,9 +147,12 @@ export class ByteWriting {
   }
 
   #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
-    const { work, written } = this.#workOf(length, move);
-    const writing = this.#end.turns.run('write', options, work);
-    if (written() === length) return writing;
+    const { turns } = this.#end;
+    const atOnce = neverGivesUp(options) && turns.servesAtOnce;
+    const first = atOnce ? this.#try(length, move) : null;
+    if (first === length) return done;
+    const { work, written } = this.#workOf(length, move, first ?? 0);
+    const writing = turns.run('write', options, work, atOnce);
     return writing.catch((error) => {
       throw withBytesWritten(error, written());
     });
@@ -156,9 +167,9 @@ export class ByteWriting {
     }
   }
 
-  #workOf(length: number, move: Move): { work: Work<void>; written: () => number } {
+  #workOf(length: number, move: Move, begun = 0): { work: Work<void>; written: () => number } {
     this.#check(length);
-    let offset = 0;
+    let offset = begun;
     const step = (): undefined | typeof again => {
       const descriptor = this.#end.descriptor();
       this.checkWhole();

@@ -91,15 +91,23 @@ export class Turns {
     return this.#requests.first === undefined;
   }
 
-  /** The promise of a call: `call` names it in a timeout's error. */
-  run<T>(call: string, options: WaitOptions | undefined, work: Work<T>): Promise<T> {
-    if (neverGivesUp(options)) return this.#runToItsEnd(work);
+  /** Whether a call may do at once what it can: nobody is before it, and the event loop has had its turns. */
+  get servesAtOnce(): boolean {
+    return this.#requests.first === undefined && !turnIsLong();
+  }
+
+  /**
+   * The promise of a call: `call` names it in a timeout's error. `tried`: its first step was done already, for nothing;
+   * REQUIRES `servesAtOnce` before that.
+   */
+  run<T>(call: string, options: WaitOptions | undefined, work: Work<T>, tried = false): Promise<T> {
+    if (neverGivesUp(options)) return this.#runToItsEnd(work, tried);
     return wait<T>(
       call,
       options,
       (settle) => {
         const request = new TurnRequest(settle, work);
-        const result = this.#begin(work);
+        const result = this.#begin(work, tried);
         if (result === again) this.#queue(request);
         else settle.resolve(result);
         return (lastTry) => this.#takeBack(request, lastTry);
@@ -163,9 +171,9 @@ export class Turns {
   }
 
   /** As `run`, where nothing but its end or close() ends it: the machinery of timeouts and signals costs. */
-  #runToItsEnd<T>(work: Work<T>): Promise<T> {
+  #runToItsEnd<T>(work: Work<T>, tried: boolean): Promise<T> {
     try {
-      const result = this.#begin(work);
+      const result = this.#begin(work, tried);
       if (result !== again) return Promise.resolve(result);
       return new Promise<T>((resolve, reject) => this.#queue(new TurnRequest({ resolve, reject }, work)));
     } catch (error) {
@@ -174,11 +182,11 @@ export class Turns {
   }
 
   /** What a call gives at once. */
-  #begin<T>(work: Work<T>): T | typeof again {
+  #begin<T>(work: Work<T>, tried: boolean): T | typeof again {
     this.#setup.checkOpen();
-    if (!this.idle || turnIsLong()) return again;
+    if (!tried && !this.servesAtOnce) return again;
     try {
-      const result = work.step();
+      const result = tried ? again : work.step();
       if (result !== again || !this.#yielding.worthwhile) return result;
       // To the one who is to do something, who may have no other processor.
       native.yieldProcessor();
@@ -319,7 +327,7 @@ export class Turns {
 }
 
 /** Whether a wait has no limit. What is wrong with the options is not found here. */
-function neverGivesUp(options: WaitOptions | undefined): boolean {
+export function neverGivesUp(options: WaitOptions | undefined): boolean {
   if (options === undefined) return true;
   return (
     typeof options === 'object' &&
