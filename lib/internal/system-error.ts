@@ -75,6 +75,8 @@ const limits: Record<string, (native: Native) => string> = {
   'EINVAL tee': () => 'both are ends of the same pipe',
   'EADDRINUSE bind': () =>
     'something has that name already; where it is the file of a dead server, { replaceStale: true } replaces it',
+  'EAGAIN flock': () =>
+    'another process keeps its folder locked (flock), which is done while the file of a dead socket is replaced',
   'ECONNREFUSED connect': () => 'nobody listens there; the socket that had that name is gone',
   'ECONNREFUSED send': () => 'nobody receives there; the socket that had that name is gone',
   'EPROTOTYPE connect': () => 'a socket of another type has that name',
