@@ -9,6 +9,7 @@ import { IpcError, type IpcErrorCode } from '../errors.js';
 import type { Native } from './native.js';
 
 const names = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno as number, name]));
+names.set(109, 'ETOOMANYREFS'); // Node has no name for it
 
 function kernelSetting(name: string): string {
   try {
