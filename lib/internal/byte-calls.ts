@@ -6,7 +6,7 @@ import { type MessageData, messageBytes } from './bytes.js';
 import { withBytesWritten } from './bytes-written.js';
 import { type NativeDescriptor, native } from './native.js';
 import { checkTarget, keepScratch, type ReadOptions, scratchOf, type Target, viewOf } from './read-memory.js';
-import { again, type Turns, type Work } from './turns.js';
+import { again, neverGivesUp, type Turns, type Work } from './turns.js';
 import type { SyncWaitOptions, WaitOptions } from './waiting.js';
 
 export interface ByteEnd {
@@ -31,31 +31,45 @@ export class ByteReading {
     this.#end.descriptor();
     const target = this.#check(checkTarget(options));
     if (!this.#end.turns.idle) return null;
-    const read = this.#take(target);
+    const read = this.#take(target, 0);
     return read === again ? null : read;
   }
 
-  async read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
-    const target = this.#check(checkTarget(options));
-    return this.#end.turns.run('read', options, { step: () => this.#take(target) });
+  read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
+    try {
+      const target = this.#check(checkTarget(options));
+      const { turns } = this.#end;
+      const atOnce = neverGivesUp(options) && turns.servesAtOnce;
+      if (atOnce) {
+        const { looks } = turns;
+        const read = this.#take(target, looks);
+        turns.looked(looks, read !== again);
+        if (read !== again) return Promise.resolve(read);
+      }
+      return turns.run('read', options, { step: (looks) => this.#take(target, looks) }, atOnce);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   readSync(options: (ReadOptions & SyncWaitOptions) | undefined): Buffer | undefined {
     const target = this.#check(checkTarget(options));
     const { turns, sleep } = this.#end;
-    return turns.runSync('read', options, { step: () => this.#take(target) }, sleep);
+    return turns.runSync('read', options, { step: (looks) => this.#take(target, looks) }, sleep);
   }
 
-  #take({ into, size }: Target): Buffer | undefined | typeof again {
-    const length = native.descriptorRead(this.#end.descriptor(), into ?? scratchOf(size), size);
+  #take({ into, size }: Target, looks: number): Buffer | undefined | typeof again {
+    const length = native.descriptorRead(this.#end.descriptor(), into ?? scratchOf(size), size, looks);
     if (length < 0) return again;
     if (length === 0) return undefined;
     return into === undefined ? keepScratch(length) : viewOf(into, length);
   }
 }
 
-/** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait. */
-type Move = (descriptor: NativeDescriptor, offset: number) => number;
+const done = Promise.resolve();
+
+/** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait, also at so many looks. */
+type Move = (descriptor: NativeDescriptor, offset: number, looks: number) => number;
 export type MoveOf = (bytes: Uint8Array) => Move;
 
 export class ByteWriting {
@@ -83,23 +97,27 @@ export class ByteWriting {
   }
 
   /** `move`: how, where that is not just writing. */
-  async write(data: MessageData, options: WaitOptions | undefined, move?: (data: Uint8Array) => Move) {
-    const bytes = messageBytes(data);
-    return this.#write(bytes.length, (move ?? moveOf)(bytes), options);
+  write(data: MessageData, options: WaitOptions | undefined, move: MoveOf = moveOf): Promise<void> {
+    try {
+      const bytes = messageBytes(data);
+      return this.#write(bytes.length, move(bytes), options);
+    } catch (error) {
+      return Promise.reject(withBytesWritten(error, 0));
+    }
   }
 
-  writeSync(
-    data: MessageData,
-    options: SyncWaitOptions | undefined,
-    move?: (data: Uint8Array) => Move,
-  ): void {
+  writeSync(data: MessageData, options: SyncWaitOptions | undefined, move: MoveOf = moveOf): void {
     const bytes = messageBytes(data);
-    this.#writeSync(bytes.length, (move ?? moveOf)(bytes), options);
+    this.#writeSync(bytes.length, move(bytes), options);
   }
 
-  async writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
-    const { bytes, length } = checkList(list);
-    return this.#write(length, moveList(bytes), options);
+  writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
+    try {
+      const { bytes, length } = checkList(list);
+      return this.#write(length, moveList(bytes), options);
+    } catch (error) {
+      return Promise.reject(withBytesWritten(error, 0));
+    }
   }
 
   writevSync(list: readonly MessageData[], options: SyncWaitOptions | undefined): void {
@@ -126,17 +144,20 @@ export class ByteWriting {
     this.checkWhole();
     if (!this.#end.turns.idle) return null;
     if (length === 0) return 0;
-    const written = move(descriptor, 0);
+    const written = move(descriptor, 0, 0);
     return written < 0 ? null : written;
   }
 
-  async #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
-    const { work, written } = this.#workOf(length, move);
-    try {
-      await this.#end.turns.run('write', options, work);
-    } catch (error) {
+  #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
+    const { turns } = this.#end;
+    const atOnce = neverGivesUp(options) && turns.servesAtOnce;
+    const first = atOnce ? this.#try(length, move) : null;
+    if (first === length) return done;
+    const { work, written } = this.#workOf(length, move, first ?? 0);
+    const writing = turns.run('write', options, work, atOnce);
+    return writing.catch((error) => {
       throw withBytesWritten(error, written());
-    }
+    });
   }
 
   #writeSync(length: number, move: Move, options: SyncWaitOptions | undefined): void {
@@ -148,14 +169,14 @@ export class ByteWriting {
     }
   }
 
-  #workOf(length: number, move: Move): { work: Work<void>; written: () => number } {
+  #workOf(length: number, move: Move, begun = 0): { work: Work<void>; written: () => number } {
     this.#check(length);
-    let offset = 0;
-    const step = (): undefined | typeof again => {
+    let offset = begun;
+    const step = (looks: number): undefined | typeof again => {
       const descriptor = this.#end.descriptor();
       this.checkWhole();
       while (offset < length) {
-        const moved = move(descriptor, offset);
+        const moved = move(descriptor, offset, looks);
         if (moved < 0) return again;
         offset += moved;
       }
@@ -169,10 +190,11 @@ export class ByteWriting {
   }
 }
 
-const moveOf: MoveOf = (bytes) => (descriptor, offset) => native.descriptorWrite(descriptor, bytes, offset);
+const moveOf: MoveOf = (bytes) => (descriptor, offset, looks) =>
+  native.descriptorWrite(descriptor, bytes, offset, looks);
 
 function moveList(list: readonly Uint8Array[]): Move {
-  return (descriptor, offset) => native.descriptorWritev(descriptor, list, offset);
+  return (descriptor, offset, looks) => native.descriptorWritev(descriptor, list, offset, looks);
 }
 
 function checkList(list: unknown): { bytes: Uint8Array[]; length: number } {
