@@ -28,7 +28,7 @@ interface DatagramSetup extends SocketSetup {
 }
 
 export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMessage> {
-  #file: DatagramSetup['file'];
+  readonly #file: DatagramSetup['file'];
   readonly #toPeer: Exit;
   readonly #lines: SendLines;
 
@@ -178,13 +178,6 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
   /** Sends no more, which nobody is told; nor is a peer told of `close()`: it may send to find out. man 2 shutdown, SHUT_WR. */
   end(): void {
     native.socketEnd(this.descriptor);
-  }
-
-  /** Its file stays, too. */
-  override detach(): number {
-    this.checkOpen();
-    this.#file = undefined;
-    return super.detach();
   }
 
   /** @internal */

@@ -27,7 +27,7 @@ export interface ServerSetup extends SocketSetup {
 
 export abstract class UnixServer<Socket> extends DescriptorObject implements AsyncIterable<Socket> {
   readonly #receive: CheckedReceive;
-  #file: SocketFile | undefined;
+  readonly #file: SocketFile | undefined;
   readonly #make: (setup: SocketSetup) => Socket;
   #retry: NodeJS.Timeout | undefined;
   #warned = false;
@@ -106,13 +106,6 @@ export abstract class UnixServer<Socket> extends DescriptorObject implements Asy
   /** Connections as they come. Leaving the loop closes nothing; closing the server ends it. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Socket> {
     return seriesOf({ next: () => this.accept(), isClosed: () => this.closed });
-  }
-
-  /** Its file stays, too. */
-  override detach(): number {
-    this.checkOpen();
-    this.#file = undefined;
-    return super.detach();
   }
 
   /** @internal */

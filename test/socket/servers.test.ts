@@ -155,9 +155,8 @@ describe.each(connecting)('a server of $type sockets', (kind) => {
     const waiting = Array.from({ length: 3 }, () => Socket.connect(address));
     await new Promise(setImmediate);
     server.close();
-    for (const each of waiting) {
-      await expect(each).rejects.toEqual(systemError('ECONNREFUSED', 'connect', address.replace('\0', '@')));
-    }
+    const refused = systemError('ECONNREFUSED', 'connect', address.replace('\0', '@'));
+    await Promise.all(waiting.map((each) => expect(each).rejects.toEqual(refused)));
   });
 
   it('that is killed refuses those who wait for room in its backlog', async () => {
