@@ -175,11 +175,6 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
     return seriesOf({ next: () => this.receive(), isClosed: () => this.closed });
   }
 
-  /** Sends no more, which nobody is told; nor is a peer told of `close()`: it may send to find out. man 2 shutdown, SHUT_WR. */
-  end(): void {
-    native.socketEnd(this.descriptor);
-  }
-
   /** @internal */
   protected override onEnd(error: () => unknown): void {
     this.#lines.close(error);

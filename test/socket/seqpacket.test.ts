@@ -88,6 +88,17 @@ describe('the end of a seqpacket connection', () => {
     expect(await first.receive()).toBeUndefined();
   });
 
+  it('comes after the messages, and after ECONNRESET, where both had some unread', async () => {
+    const [first, second] = pairOf('seqpacket');
+    first.sendSync('unread');
+    second.sendSync('one');
+    second.sendSync('two');
+    second.close();
+    expect([String(await first.receive()), String(first.tryReceive())]).toEqual(['one', 'two']);
+    await expect(first.receive()).rejects.toEqual(systemError('ECONNRESET', 'recv'));
+    expect(first.receiveSync()).toBeUndefined();
+  });
+
   it('comes to who waits when the other process is killed', async () => {
     const [first, second] = pairOf('seqpacket');
     const peer = startPeer(
