@@ -1,7 +1,14 @@
 /** Calls in the background that belong to no object yet: opening, connecting. */
 
 import { BackgroundCall } from './background-call.js';
-import { keepPromises, type SyncWaitOptions, type WaitOptions, wait, waitSync } from './waiting.js';
+import {
+  checkTimeout,
+  keepPromises,
+  type SyncWaitOptions,
+  type WaitOptions,
+  wait,
+  waitSync,
+} from './waiting.js';
 
 export interface Background<Raw, T> {
   /** Names it in a timeout's error. */
@@ -49,6 +56,7 @@ export function inBackgroundSync<Raw, T>(
   { call, path, now, start, made }: Background<Raw, T>,
   options: SyncWaitOptions | undefined,
 ): T {
+  checkTimeout(options);
   const value = now?.();
   if (value !== undefined) return value;
   keepPromises();

@@ -84,6 +84,10 @@ describe('several workers', () => {
         const inbox = UnixDatagram.bind(name('inbox' + i));
         say();
         await new Promise((resolve) => parentPort.once('message', resolve));
+        const reading = (async () => {
+          let got = 0;
+          for await (const _ of inbox) if (++got === 50 * count) break;
+        })();
         const serving = (async () => {
           for (let n = 0; n < count; n++) {
             const socket = await server.accept();
@@ -102,8 +106,7 @@ describe('several workers', () => {
           socket.close();
         }
         await serving;
-        let got = 0;
-        for await (const message of inbox) if (++got === 50 * count) break;
+        await reading;
         inbox.close();
         server.close();
         parentPort.postMessage('over');\`, [process.pid, i, count]));
