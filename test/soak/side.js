@@ -40,7 +40,8 @@ const thoughtful = [0, 1, 4, 1];
 function think(number) {
   const chance = Math.imul(number + 1, asks ? 0x9e3779b1 : 0x85ebca6b) >>> 0;
   if (chance >>> 29 >= /** @type {number} */ (thoughtful[(number >>> 12) % thoughtful.length])) return;
-  const until = performance.now() + (chance % 1024) / 8192; // up to 0.125 ms
+  const part = (chance % 1024) / 1024;
+  const until = performance.now() + (part < 7 / 8 ? part / 8 : part); // milliseconds, mostly short
   while (performance.now() < until);
 }
 
