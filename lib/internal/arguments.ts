@@ -72,6 +72,15 @@ export function checkInteger(
   return value;
 }
 
+/** A descriptor, or what has one: a file of `node:fs/promises`, shared memory, an end of a pipe, a socket. */
+export type HasFd = number | { readonly fd: number };
+
+export function checkFd(value: unknown, name = 'fd'): number {
+  const fd = typeof value === 'object' && value !== null && 'fd' in value ? value.fd : value;
+  if (typeof fd !== 'number') throw invalidType(name, 'of type number or an object with an fd', value);
+  return checkInteger(fd, name, 0, 0x7fff_ffff);
+}
+
 export function checkBoolean(value: unknown, name: string, otherwise: boolean): boolean {
   if (value === undefined) return otherwise;
   if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);

@@ -56,6 +56,7 @@ export class ByteReading {
 
 /** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait. */
 type Move = (descriptor: NativeDescriptor, offset: number) => number;
+export type MoveOf = (bytes: Uint8Array) => Move;
 
 export class ByteWriting {
   readonly #end: ByteEnd;
@@ -70,9 +71,10 @@ export class ByteWriting {
     this.#check = check;
   }
 
-  tryWrite(data: MessageData): number | null {
+  /** `move`: how, where that is not just writing. */
+  tryWrite(data: MessageData, move: MoveOf = moveOf): number | null {
     const bytes = messageBytes(data);
-    return this.#try(bytes.length, moveOf(bytes));
+    return this.#try(bytes.length, move(bytes));
   }
 
   tryWritev(list: readonly MessageData[]): number | null {
@@ -167,9 +169,7 @@ export class ByteWriting {
   }
 }
 
-function moveOf(bytes: Uint8Array): Move {
-  return (descriptor, offset) => native.descriptorWrite(descriptor, bytes, offset);
-}
+const moveOf: MoveOf = (bytes) => (descriptor, offset) => native.descriptorWrite(descriptor, bytes, offset);
 
 function moveList(list: readonly Uint8Array[]): Move {
   return (descriptor, offset) => native.descriptorWritev(descriptor, list, offset);

@@ -16,9 +16,10 @@ export function checkConstruct(key: unknown, className: string): void {
 export abstract class DescriptorObject {
   readonly #descriptor: NativeDescriptor;
   readonly #what: string;
-  readonly #watch: Watch;
   readonly #timers = new WaitTimers();
   #closed = false;
+  /** @internal */
+  protected readonly watch: Watch;
   /** @internal The calls that read, or accept. */
   protected readonly reading: Turns;
   /** @internal The calls that write. */
@@ -28,16 +29,16 @@ export abstract class DescriptorObject {
   protected constructor(descriptor: NativeDescriptor, what: string) {
     this.#descriptor = descriptor;
     this.#what = what;
-    this.#watch = new Watch(descriptor);
+    this.watch = new Watch(descriptor);
     const turnsOf = (side: typeof readable | typeof writable) => {
       const turns = new Turns({
         checkOpen: () => this.checkOpen(),
-        arm: () => this.#watch.arm(side),
-        hold: (waits) => this.#watch.hold(waits),
+        arm: () => this.watch.arm(side),
+        hold: (waits) => this.watch.hold(waits),
         busyError: (why) => this.busyError(why),
         timers: this.#timers,
       });
-      this.#watch.set(side, turns);
+      this.watch.add(side, turns);
       return turns;
     };
     this.reading = turnsOf(readable);
@@ -87,8 +88,8 @@ export abstract class DescriptorObject {
     return this.#keep(true);
   }
 
-  /** @internal Before the descriptor goes. */
-  protected onClose(): void {}
+  /** @internal Before the descriptor goes. `error`: what pending calls reject with. */
+  protected onClose(_error: () => unknown): void {}
 
   /** @internal */
   protected onKeep(_kept: boolean): void {}
@@ -135,16 +136,17 @@ export abstract class DescriptorObject {
 
   #keep(kept: boolean): this {
     this.#timers.keep(kept);
-    this.#watch.keep(kept);
+    this.watch.keep(kept);
     this.onKeep(kept);
     return this;
   }
 
   #end(): void {
-    this.onClose();
+    const error = () => this.#closedError();
     this.#closed = true;
-    this.reading.close(() => this.#closedError());
-    this.writing.close(() => this.#closedError());
-    this.#watch.stop();
+    this.reading.close(error);
+    this.writing.close(error);
+    this.onClose(error);
+    this.watch.stop();
   }
 }

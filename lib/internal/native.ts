@@ -227,6 +227,7 @@ export interface Native {
 
   descriptorFd(descriptor: NativeDescriptor): number;
   descriptorClose(descriptor: NativeDescriptor): void;
+  descriptorDuplicate(fd: number): NativeDescriptor;
   descriptorDetach(descriptor: NativeDescriptor): number;
   /** These move bytes and never wait: -1 where they would. */
   descriptorRead(descriptor: NativeDescriptor, into: Uint8Array, length: number): number;
@@ -297,7 +298,10 @@ export interface Native {
     fdsMax: number,
   ): number | [length: number, ...fds: NativeDescriptor[]];
   readonly socketConstants: Readonly<
-    Record<'stream' | 'datagram' | 'seqpacket' | 'sendBuffer' | 'receiveBuffer' | 'passCredentials', number>
+    Record<
+      'stream' | 'datagram' | 'seqpacket' | 'sendBuffer' | 'receiveBuffer' | 'passCredentials' | 'listens',
+      number
+    >
   >;
 
   resourceLimit(resource: number): number;

@@ -12,7 +12,7 @@ export const writable = 2;
 type Side = typeof readable | typeof writable;
 
 /** Who waits for one side of a descriptor. */
-interface Waiter {
+export interface Waiter {
   /** Tries again. */
   serve(): void;
   readonly idle: boolean;
@@ -61,7 +61,7 @@ function thePoller(): Poller {
 /** The watch over one descriptor. */
 export class Watch {
   readonly #descriptor: NativeDescriptor;
-  readonly #waiters: (Waiter | undefined)[] = [];
+  readonly #waiters: { side: Side; waiter: Waiter }[] = [];
   #id = 0;
   #interest = 0;
   #kept = true;
@@ -72,8 +72,8 @@ export class Watch {
   }
 
   /** Who is told of a side. */
-  set(side: Side, waiter: Waiter): void {
-    this.#waiters[side] = waiter;
+  add(side: Side, waiter: Waiter): void {
+    this.#waiters.push({ side, waiter });
   }
 
   /**
@@ -112,12 +112,13 @@ export class Watch {
 
   /** @internal */
   tell(events: number): void {
-    for (const side of [readable, writable] as const) {
-      if ((events & side) === 0) continue;
-      const waiter = this.#waiters[side];
-      if (waiter !== undefined && !waiter.idle) waiter.serve();
-      else if ((this.#interest & side) !== 0) this.#change(this.#interest & ~side, false);
+    let unwanted = events;
+    for (const { side, waiter } of this.#waiters) {
+      if ((events & side) === 0 || waiter.idle) continue;
+      unwanted &= ~side;
+      waiter.serve();
     }
+    if ((this.#interest & unwanted) !== 0) this.#change(this.#interest & ~unwanted, false);
   }
 
   #change(interest: number, again: boolean): void {

@@ -58,6 +58,41 @@ const limits: Record<string, (native: Native) => string> = {
   'EOPNOTSUPP fcntl_locking': noLocks,
   'EINVAL madvise': () =>
     'this kernel has not that advice for this kind of memory, or not while it is locked',
+  'EINVAL open': () => 'it is no FIFO, and only those can be opened as one',
+  'EINVAL unlink': () => 'it is of another kind than what this removes',
+  'EINVAL pipe': () => 'the descriptor is of no pipe',
+  'EBADF pipe': () => 'the descriptor is the other end of its pipe, or not open for that',
+  'EPERM F_SETPIPE_SZ': () =>
+    `without privilege a pipe may have ${kernelSetting('fs.pipe-max-size')} bytes (sysctl fs.pipe-max-size), and all ` +
+    `pipes of a user ${kernelSetting('fs.pipe-user-pages-soft')} pages (sysctl fs.pipe-user-pages-soft)`,
+  'EBUSY F_SETPIPE_SZ': () => 'more than that is in the pipe now',
+  'EPIPE write': () => 'all its readers have closed',
+  'EPIPE send': () => 'the other end has closed, or nothing more can be written since end()',
+  'EPIPE splice': () => 'all readers of the pipe have closed',
+  'EPIPE tee': () => 'all readers of the pipe have closed',
+  'EINVAL splice': () =>
+    'the descriptor can not be spliced (a file that is open for appending, a terminal), or it is the same pipe',
+  'EINVAL tee': () => 'both are ends of the same pipe',
+  'EADDRINUSE bind': () =>
+    'something has that name already; where it is the file of a dead server, { replaceStale: true } replaces it',
+  'ECONNREFUSED connect': () => 'nobody listens there; the socket that had that name is gone',
+  'ECONNREFUSED send': () => 'nobody receives there; the socket that had that name is gone',
+  'EPROTOTYPE connect': () => 'a socket of another type has that name',
+  'EPROTOTYPE send': () => 'a socket of another type has that name',
+  'EPERM connect': () => 'the other socket is connected to a third one, and takes nothing else',
+  'EPERM send': () => 'the other socket is connected to a third one, and takes nothing else',
+  'EPROTOTYPE getsockopt': () => 'the descriptor is of a socket of another type',
+  'EAFNOSUPPORT getsockopt': () => 'the descriptor is of a socket of another family than UNIX',
+  'EMSGSIZE send': () =>
+    `a message and what the kernel needs for it must fit into the send buffer; raise sendBufferSize, which may be ` +
+    `${kernelSetting('net.core.wmem_max')} without privilege (sysctl net.core.wmem_max)`,
+  'ETOOMANYREFS send': (native) =>
+    `a user may have as many descriptors on their way as one process may have open, ${resourceLimit(native, 'nofile')} ` +
+    '(RLIMIT_NOFILE): somebody has to receive some',
+  'ENOSPC epoll_ctl': () =>
+    `a user may wait on ${kernelSetting('fs.epoll.max_user_watches')} descriptors (sysctl fs.epoll.max_user_watches)`,
+  'EAGAIN pthread_create': () =>
+    `no more threads: ulimit -u, pids.max of the cgroup, or ${kernelSetting('kernel.threads-max')} in the system (sysctl kernel.threads-max)`,
   'ENOSYS futex_waitv': () =>
     'without it (Linux 5.16) each wait takes a thread, and 500 of them are the limit',
   'ENOMEM mlock': memlock,

@@ -22,6 +22,8 @@ export type Step<T> = () => T | typeof again;
 /** What a call does. */
 export interface Work<T> {
   step: Step<T>;
+  /** Before it waits for the first time. Not called by those that block the thread. */
+  waits?(): void;
   /**
    * It ends without a result: by a timeout, an abort, close() or an error. False: too late, another step gives the result;
    * that counts where no step has thrown.
@@ -90,6 +92,7 @@ export class Turns {
         if (this.idle && !turnIsLong()) {
           try {
             if (request.attempt()) return () => false;
+            work.waits?.();
             this.#setup.arm();
           } catch (error) {
             work.giveUp?.();
@@ -97,6 +100,7 @@ export class Turns {
           }
           this.#requests.add(request);
         } else {
+          work.waits?.();
           this.#requests.add(request);
           if (this.#requests.first === request) this.#serveLater();
         }

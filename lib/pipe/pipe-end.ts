@@ -1,5 +1,5 @@
 /** What both ends of a pipe have in common (man 7 pipe). */
-import { checkInteger, invalidType } from '../internal/arguments.js';
+import { checkFd, checkInteger, type HasFd } from '../internal/arguments.js';
 import { DescriptorObject } from '../internal/descriptor-object.js';
 import { type NativeDescriptor, native } from '../internal/native.js';
 import type { Turns } from '../internal/turns.js';
@@ -10,17 +10,8 @@ import { type Move, Moving } from './moving.js';
 export const pipeBuf = 4096;
 const capacityMax = 0x7fff_ffff;
 
-/** A descriptor, or what has one: a file of `node:fs/promises`, shared memory, an end of a pipe, a socket. */
-export type HasFd = number | { readonly fd: number };
-
 export function checkCapacity(value: unknown, name: string): number {
   return checkInteger(value, name, 1, capacityMax);
-}
-
-export function checkFd(value: unknown, name = 'fd'): number {
-  const fd = typeof value === 'object' && value !== null && 'fd' in value ? value.fd : value;
-  if (typeof fd !== 'number') throw invalidType(name, 'of type number or an object with an fd', value);
-  return checkInteger(fd, name, 0, 0x7fff_ffff);
 }
 
 export interface PipeEndSetup {

@@ -2,7 +2,14 @@
 import type { Buffer } from 'node:buffer';
 import type { Readable, ReadableOptions } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
-import { checkBoolean, checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
+import {
+  checkBoolean,
+  checkFd,
+  checkInteger,
+  checkOptions,
+  type HasFd,
+  outOfRange,
+} from '../internal/arguments.js';
 import { ByteReading } from '../internal/byte-calls.js';
 import { readableOf, webReadableOf } from '../internal/byte-streams.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
@@ -11,7 +18,7 @@ import { readable } from '../internal/poller.js';
 import type { ReadOptions } from '../internal/read-memory.js';
 import { seriesOf } from '../internal/series.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
-import { checkFd, type HasFd, PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
+import { PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
 import { type PipeWriter, teeTarget } from './pipe-writer.js';
 
 export interface PipeFromFdOptions {

@@ -1,7 +1,14 @@
 /** The end of a pipe that is written. */
 import type { Writable, WritableOptions } from 'node:stream';
 import type { WritableStream } from 'node:stream/web';
-import { checkBoolean, checkOptions, invalidType, outOfRange } from '../internal/arguments.js';
+import {
+  checkBoolean,
+  checkFd,
+  checkOptions,
+  type HasFd,
+  invalidType,
+  outOfRange,
+} from '../internal/arguments.js';
 import { ByteWriting } from '../internal/byte-calls.js';
 import { webWritableOf, writableOf } from '../internal/byte-streams.js';
 import type { MessageData } from '../internal/bytes.js';
@@ -9,7 +16,7 @@ import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { type NativeDescriptor, native } from '../internal/native.js';
 import { writable } from '../internal/poller.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
-import { checkFd, type HasFd, PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
+import { PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
 import type { PipeFromFdOptions } from './pipe-reader.js';
 
 /** What tee(2) writes to. Throws `ERR_INVALID_ARG_TYPE`, `ERR_INTERPROC_CLOSED`. */

@@ -19,6 +19,16 @@ Napi::Value Fd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), *descriptor ? (*descriptor)->fd() : -1);
 }
 
+// descriptorDuplicate(fd): holds another descriptor of what somebody else's has open
+Napi::Value Duplicate(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const int fd = args.Int(0);
+  if (!args.ok()) return info.Env().Undefined();
+  os::Result<os::UniqueFd> duplicate = os::DuplicateFd(fd);
+  if (!duplicate.ok()) return Fail(info.Env(), duplicate.error());
+  return DescriptorToJs(info.Env(), std::move(duplicate.value()), os::DescriptorKind::kOther);
+}
+
 // descriptorClose(descriptor)
 Napi::Value Close(const Napi::CallbackInfo& info) {
   Args args(info);
@@ -127,6 +137,7 @@ Napi::Value MovedToJs(Napi::Env env, const os::Result<os::Moved>& moved) {
 
 void InitDescriptor(Napi::Env env, Napi::Object exports) {
   exports.Set("descriptorFd", Napi::Function::New(env, Fd));
+  exports.Set("descriptorDuplicate", Napi::Function::New(env, Duplicate));
   exports.Set("descriptorClose", Napi::Function::New(env, Close));
   exports.Set("descriptorDetach", Napi::Function::New(env, Detach));
   exports.Set("descriptorRead", Napi::Function::New(env, Read));

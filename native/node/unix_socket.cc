@@ -343,6 +343,15 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
 
 void InitUnixSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("socketInit", Napi::Function::New(env, Init));
+  Napi::Object constants = Napi::Object::New(env);
+  constants.Set("stream", static_cast<int>(SOCK_STREAM));
+  constants.Set("datagram", static_cast<int>(SOCK_DGRAM));
+  constants.Set("seqpacket", static_cast<int>(SOCK_SEQPACKET));
+  constants.Set("sendBuffer", SO_SNDBUF);
+  constants.Set("receiveBuffer", SO_RCVBUF);
+  constants.Set("passCredentials", SO_PASSCRED);
+  constants.Set("listens", SO_ACCEPTCONN);
+  exports.Set("socketConstants", constants);
   exports.Set("socketCreate", Napi::Function::New(env, Create));
   exports.Set("socketPair", Napi::Function::New(env, Pair));
   exports.Set("socketFromFd", Napi::Function::New(env, FromFd));

@@ -25,7 +25,7 @@ Result<UniqueFd> Find(const std::string& path) {
   if (!found.valid()) return LastError("open");
   const Result<FileStatus> status = StatusOf(found.get());
   if (!status.ok()) return status.error();
-  if (!S_ISFIFO(status.value().type)) return Error{EINVAL, "open_fifo"};
+  if (!S_ISFIFO(status.value().type)) return Error{EINVAL, "open"};
   return found;
 }
 
@@ -70,7 +70,7 @@ Result<void> CreateFifo(const std::string& path, const Access& access) {
 Result<void> UnlinkFifo(const std::string& path) {
   const Result<FileStatus> status = StatusOf(path, "unlink");
   if (!status.ok()) return status.error();
-  if (!S_ISFIFO(status.value().type)) return Error{EINVAL, "unlink_fifo"};
+  if (!S_ISFIFO(status.value().type)) return Error{EINVAL, "unlink"};
   if (unlink(path.c_str()) != 0) return LastError("unlink");
   return {};
 }

@@ -66,13 +66,13 @@ Result<Ref<Descriptor>> DuplicatePipe(int fd, DescriptorKind kind, bool packet) 
 
 Result<int> PipeCapacity(const Descriptor& pipe) {
   const int bytes = fcntl(pipe.fd(), F_GETPIPE_SZ);
-  if (bytes < 0) return LastError("fcntl_pipe_size");
+  if (bytes < 0) return LastError("F_SETPIPE_SZ");
   return bytes;
 }
 
 Result<int> SetPipeCapacity(const Descriptor& pipe, int bytes) {
   const int now = fcntl(pipe.fd(), F_SETPIPE_SZ, bytes);
-  if (now < 0) return LastError("fcntl_pipe_size");
+  if (now < 0) return LastError("F_SETPIPE_SZ");
   return now;
 }
 

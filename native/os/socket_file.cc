@@ -89,7 +89,7 @@ Result<bool> UnlinkSocketFile(const std::string& path, const FileStatus& status)
 Result<void> UnlinkSocketFile(const std::string& path) {
   const Result<FileStatus> status = StatusOf(path, "unlink");
   if (!status.ok()) return status.error();
-  if (!S_ISSOCK(status.value().type)) return Error{EINVAL, "unlink_socket"};
+  if (!S_ISSOCK(status.value().type)) return Error{EINVAL, "unlink"};
   if (unlink(path.c_str()) != 0) return LastError("unlink");
   return {};
 }

@@ -5,6 +5,8 @@
 #ifndef INTERPROC_OS_UNIX_SOCKET_H_
 #define INTERPROC_OS_UNIX_SOCKET_H_
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>

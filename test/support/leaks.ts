@@ -11,20 +11,26 @@ export interface Holdings {
 
 /** Collects garbage first: what is no longer reachable doesn't count. */
 export async function holdings(): Promise<Holdings> {
-  await collectGarbage();
-  const fds = readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`);
-      return ours.test(target) ? [target] : [];
-    } catch {
-      return []; // the descriptor of the listing itself
-    }
-  });
+  const fds = (await openDescriptors()).filter((target) => ours.test(target));
   const mappings = readFileSync('/proc/self/maps', 'utf8')
     .split('\n')
     .filter((line) => ours.test(line))
     .map((line) => line.replace(/^\S+ \S+ (\S+) \S+ \S+ +/, '$1 '));
-  return { fds: fds.sort(), mappings: mappings.sort() };
+  return { fds, mappings: mappings.sort() };
+}
+
+/** What every descriptor of this process leads to (`pipe:[…]`, `socket:[…]`, a path), after collecting garbage. */
+export async function openDescriptors(): Promise<string[]> {
+  await collectGarbage();
+  return readdirSync('/proc/self/fd')
+    .flatMap((fd) => {
+      try {
+        return [readlinkSync(`/proc/self/fd/${fd}`)];
+      } catch {
+        return []; // the descriptor of the listing itself
+      }
+    })
+    .sort();
 }
 
 /** Finalizers run in later turns of the event loop than the collection. */

@@ -69,6 +69,16 @@ export function startPeer(source: string, options: PeerOptions = {}): Peer {
 }
 
 const exported = [
+  'createPipe',
+  'Fifo',
+  'PipeReader',
+  'PipeWriter',
+  'socketPair',
+  'UnixDatagram',
+  'UnixSeqpacket',
+  'UnixSeqpacketServer',
+  'UnixStream',
+  'UnixStreamServer',
   'Channel',
   'SharedMemory',
   'MappedFile',
