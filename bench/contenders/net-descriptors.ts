@@ -14,10 +14,10 @@ import { streaming } from './streaming.js';
 export async function openDescriptors(task: Task, shape: DescriptorCalls): Promise<Side> {
   const [out, back] = shape.transport === 'fifo' ? await openFifos(task) : task.handed;
   return streaming(task, shape, (reader) => {
-    const onread = readInto(reader);
-    if (back === undefined) return new Socket({ fd: out, onread });
-    new Socket({ fd: back, writable: false, onread });
-    return new Socket({ fd: out, readable: false });
+    // What net.connect hands on to this constructor, whose types don't know it.
+    const reading = { fd: back ?? out, writable: back === undefined, onread: readInto(reader) };
+    const socket = new Socket(reading);
+    return back === undefined ? socket : new Socket({ fd: out, readable: false });
   });
 }
 
