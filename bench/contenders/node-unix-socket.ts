@@ -20,7 +20,7 @@ interface NodeUnixSocket {
 }
 
 interface SeqpacketSocket extends EventEmitter {
-  connect(path: string): void;
+  connect(path: string, connected: () => void): void;
   write(message: Buffer, offset: number, length: number, sent: Sent): void;
 }
 
@@ -56,15 +56,13 @@ async function accepted(path: string): Promise<SeqpacketSocket> {
   return socket;
 }
 
-/** Waits until somebody listens. */
+/** Waits until somebody listens; a socket that finds nobody is of no use any more. */
 async function connected(path: string): Promise<SeqpacketSocket> {
   const { SeqpacketSocket } = load();
-  const socket = new SeqpacketSocket();
   for (;;) {
+    const socket = new SeqpacketSocket();
     try {
-      const connected = once(socket, 'connect');
-      socket.connect(path);
-      await connected;
+      await new Promise<void>((resolve) => socket.connect(path, resolve));
       return socket;
     } catch {
       await sleep(2);
