@@ -3,24 +3,20 @@ export type { ChannelParticipant, ChannelStats } from './channel/insight.js';
 export type { Message } from './channel/message.js';
 export type { DrainHandler, Receiver } from './channel/receiver.js';
 export type { ChannelCreateOptions, ChannelOpenOptions } from './channel/segment.js';
-export type { Sender } from './channel/sender.js';
+export type { MessageData, Sender } from './channel/sender.js';
 export type { SideOptions } from './channel/side.js';
 export type { Slot } from './channel/slot.js';
 export type { ChannelTarget } from './channel/target.js';
 export type { PeerState } from './channel/wait-line.js';
 export { IpcError, type IpcErrorCode, type IpcErrorDetails } from './errors.js';
 export { type Features, features, isSupported } from './features.js';
-export type { AccessOptions } from './internal/access.js';
-export type { HasFd } from './internal/arguments.js';
-export type { MessageData } from './internal/bytes.js';
-export type { ReadOptions } from './internal/read-memory.js';
 export type { Advice } from './memory/advice.js';
 export type { Seal } from './memory/file-memory.js';
 export { ftok, type Key } from './memory/ftok.js';
 export { MappedFile } from './memory/mapped-file.js';
 export type { BufferOf, MappedRegion, RangeOptions } from './memory/mapped-region.js';
 export type { MemoryWindow, WindowOptions } from './memory/memory-window.js';
-export type { CreateOptions, MemoryStat, OpenOptions } from './memory/options.js';
+export type { AccessOptions, CreateOptions, MemoryStat, OpenOptions } from './memory/options.js';
 export {
   SharedMemory,
   type SharedMemoryAnonymousOptions,
@@ -33,8 +29,8 @@ export {
 } from './memory/sysv-shared-memory.js';
 export { type CreatePipeOptions, createPipe } from './pipe/create-pipe.js';
 export { Fifo, type FifoOpenOptions } from './pipe/fifo.js';
-export type { PipeEnd } from './pipe/pipe-end.js';
-export { type PipeFromFdOptions, PipeReader } from './pipe/pipe-reader.js';
+export type { HasFd, PipeEnd } from './pipe/pipe-end.js';
+export { type PipeFromFdOptions, PipeReader, type ReadOptions } from './pipe/pipe-reader.js';
 export { PipeWriter } from './pipe/pipe-writer.js';
 export type { SocketAddress, SocketAddressLike } from './socket/address.js';
 export type { Credentials, SocketMessage } from './socket/message.js';

@@ -4,21 +4,12 @@
  */
 import { Buffer } from 'node:buffer';
 import { markAsUntransferable } from 'node:worker_threads';
-import { copyOut } from '../internal/bytes.js';
+import { bufferOver, copyOut } from '../internal/bytes.js';
 import type { RingReader } from './ring-reader.js';
 
 const slabBytes = 8192; // as Buffer.poolSize
 /** Longer ones have memory of their own: who keeps one would keep the slab with it. */
 const smallBytes = 2048;
-type BufferView = new (buffer: ArrayBufferLike, offset: number, length: number) => Buffer;
-
-/** What Buffer.prototype.subarray makes, at a third of its cost: the class that Node's Buffers are of. */
-const Species = (Buffer as unknown as { [Symbol.species]: BufferView })[Symbol.species];
-const viewOf: (buffer: ArrayBufferLike, offset: number, length: number) => Buffer =
-  Species?.prototype === Buffer.prototype
-    ? (buffer, offset, length) => new Species(buffer, offset, length)
-    : (buffer, offset, length) => Buffer.from(buffer as ArrayBuffer, offset, length);
-
 const none = new ArrayBuffer(0);
 
 export class Copies {
@@ -39,7 +30,7 @@ export class Copies {
     const { position, length } = this.#ring;
     const at = (position - this.#start) | 0;
     // As long as it really is: somebody may have moved its memory away, through a Buffer that has a part of it.
-    if (at >= 0 && at + length <= this.#slab.byteLength) return viewOf(this.#slab, at, length);
+    if (at >= 0 && at + length <= this.#slab.byteLength) return bufferOver(this.#slab, at, length);
     return this.#begin();
   }
 
@@ -61,6 +52,6 @@ export class Copies {
     markAsUntransferable(slab.buffer); // as the pool of Buffer.allocUnsafe is
     this.#slab = slab.buffer;
     this.#start = position;
-    return viewOf(this.#slab, 0, length);
+    return bufferOver(this.#slab, 0, length);
   }
 }

@@ -20,6 +20,8 @@ import { type Attempt, later, Side, type SideSetup, sideNumber, waits } from './
 import { afterClaim, checkCommit, Slot, type SlotOwner } from './slot.js';
 import type { PeerState } from './wait-line.js';
 
+export type { MessageData } from '../internal/bytes.js';
+
 const batchMessages = layout.batchMessages;
 /** As constants of this module, which the engine folds. */
 const none = unclaimed;

@@ -16,6 +16,7 @@
  */
 import { failpoint } from '../internal/failpoint.js';
 import { type NativeParticipant, native } from '../internal/native.js';
+import { Patience, pollMs } from '../internal/patience.js';
 import { type Request, RequestLine } from '../internal/request-line.js';
 import { turnIsLong, WaitTimers } from '../internal/waiting.js';
 import { Bell } from './bell.js';
@@ -48,29 +49,11 @@ export interface SideOfRing {
   readonly sleptWord: number;
 }
 
-// Each poll of an async wait costs a turn of the event loop.
-const pollMs = 0.05;
 // About 20 us: a sleep and a wake-up cost more.
 const spins = 4000;
 /** In between the processor is offered to the peer, who may have no other. */
 const spinsPerYield = 100;
 const nsPerMs = 1e6;
-
-/** Whether to look for the peer's doing awake before sleeping: worth it while that is mostly to good purpose. */
-class Patience {
-  static readonly #most = 8;
-  static readonly #triedAnyway = 32;
-  #left = Patience.#most;
-  #waits = 0;
-
-  get worthwhile(): boolean {
-    return this.#left > 0 || ++this.#waits % Patience.#triedAnyway === 0;
-  }
-
-  tell(found: boolean): void {
-    this.#left = found ? Patience.#most : Math.max(0, this.#left - 1);
-  }
-}
 
 export class WaitLine {
   /** Those of the timeouts. */

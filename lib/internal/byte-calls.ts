@@ -6,7 +6,7 @@ import { type MessageData, messageBytes } from './bytes.js';
 import { withBytesWritten } from './bytes-written.js';
 import { type NativeDescriptor, native } from './native.js';
 import { checkTarget, keepScratch, type ReadOptions, scratchOf, type Target, viewOf } from './read-memory.js';
-import { again, type Turns, type Work } from './turns.js';
+import { again, neverGivesUp, type Turns, type Work } from './turns.js';
 import type { SyncWaitOptions, WaitOptions } from './waiting.js';
 
 export interface ByteEnd {
@@ -35,9 +35,19 @@ export class ByteReading {
     return read === again ? null : read;
   }
 
-  async read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
-    const target = this.#check(checkTarget(options));
-    return this.#end.turns.run('read', options, { step: () => this.#take(target) });
+  read(options: (ReadOptions & WaitOptions) | undefined): Promise<Buffer | undefined> {
+    try {
+      const target = this.#check(checkTarget(options));
+      const { turns } = this.#end;
+      const atOnce = neverGivesUp(options) && turns.servesAtOnce;
+      if (atOnce) {
+        const read = this.#take(target);
+        if (read !== again) return Promise.resolve(read);
+      }
+      return turns.run('read', options, { step: () => this.#take(target) }, atOnce);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   readSync(options: (ReadOptions & SyncWaitOptions) | undefined): Buffer | undefined {
@@ -53,6 +63,8 @@ export class ByteReading {
     return into === undefined ? keepScratch(length) : viewOf(into, length);
   }
 }
+
+const done = Promise.resolve();
 
 /** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait. */
 type Move = (descriptor: NativeDescriptor, offset: number) => number;
@@ -83,23 +95,27 @@ export class ByteWriting {
   }
 
   /** `move`: how, where that is not just writing. */
-  async write(data: MessageData, options: WaitOptions | undefined, move?: (data: Uint8Array) => Move) {
-    const bytes = messageBytes(data);
-    return this.#write(bytes.length, (move ?? moveOf)(bytes), options);
+  write(data: MessageData, options: WaitOptions | undefined, move: MoveOf = moveOf): Promise<void> {
+    try {
+      const bytes = messageBytes(data);
+      return this.#write(bytes.length, move(bytes), options);
+    } catch (error) {
+      return Promise.reject(withBytesWritten(error, 0));
+    }
   }
 
-  writeSync(
-    data: MessageData,
-    options: SyncWaitOptions | undefined,
-    move?: (data: Uint8Array) => Move,
-  ): void {
+  writeSync(data: MessageData, options: SyncWaitOptions | undefined, move: MoveOf = moveOf): void {
     const bytes = messageBytes(data);
-    this.#writeSync(bytes.length, (move ?? moveOf)(bytes), options);
+    this.#writeSync(bytes.length, move(bytes), options);
   }
 
-  async writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
-    const { bytes, length } = checkList(list);
-    return this.#write(length, moveList(bytes), options);
+  writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
+    try {
+      const { bytes, length } = checkList(list);
+      return this.#write(length, moveList(bytes), options);
+    } catch (error) {
+      return Promise.reject(withBytesWritten(error, 0));
+    }
   }
 
   writevSync(list: readonly MessageData[], options: SyncWaitOptions | undefined): void {
@@ -130,13 +146,16 @@ export class ByteWriting {
     return written < 0 ? null : written;
   }
 
-  async #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
-    const { work, written } = this.#workOf(length, move);
-    try {
-      await this.#end.turns.run('write', options, work);
-    } catch (error) {
+  #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
+    const { turns } = this.#end;
+    const atOnce = neverGivesUp(options) && turns.servesAtOnce;
+    const first = atOnce ? this.#try(length, move) : null;
+    if (first === length) return done;
+    const { work, written } = this.#workOf(length, move, first ?? 0);
+    const writing = turns.run('write', options, work, atOnce);
+    return writing.catch((error) => {
       throw withBytesWritten(error, written());
-    }
+    });
   }
 
   #writeSync(length: number, move: Move, options: SyncWaitOptions | undefined): void {
@@ -148,9 +167,9 @@ export class ByteWriting {
     }
   }
 
-  #workOf(length: number, move: Move): { work: Work<void>; written: () => number } {
+  #workOf(length: number, move: Move, begun = 0): { work: Work<void>; written: () => number } {
     this.#check(length);
-    let offset = 0;
+    let offset = begun;
     const step = (): undefined | typeof again => {
       const descriptor = this.#end.descriptor();
       this.checkWhole();

@@ -61,6 +61,7 @@ export abstract class DescriptorObject {
   close(): void {
     if (this.#closed) return;
     this.#end();
+    this.onClosed();
     native.descriptorClose(this.#descriptor);
   }
 
@@ -88,8 +89,11 @@ export abstract class DescriptorObject {
     return this.#keep(true);
   }
 
-  /** @internal Before the descriptor goes. `error`: what pending calls reject with. */
-  protected onClose(_error: () => unknown): void {}
+  /** @internal Ends what waits beside the turns. */
+  protected onEnd(_error: () => unknown): void {}
+
+  /** @internal Before the descriptor goes; not where somebody else takes it over. */
+  protected onClosed(): void {}
 
   /** @internal */
   protected onKeep(_kept: boolean): void {}
@@ -146,7 +150,7 @@ export abstract class DescriptorObject {
     this.#closed = true;
     this.reading.close(error);
     this.writing.close(error);
-    this.onClose(error);
+    this.onEnd(error);
     this.watch.stop();
   }
 }

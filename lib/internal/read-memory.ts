@@ -1,7 +1,7 @@
 /** Where what is read lands, before anybody knows how much it is: one piece of memory for all reads of this thread. */
 import { Buffer } from 'node:buffer';
 import { checkInteger, checkOptions, invalidType, invalidValue } from './arguments.js';
-import { byteLengthOf, bytesOf, copyOut, isBytes } from './bytes.js';
+import { bufferOver, byteLengthOf, bytesOf, copyOut, isBytes } from './bytes.js';
 
 export interface ReadOptions {
   /** Where the bytes go: what is returned is a view of its beginning then. By default a Buffer of their own. */
@@ -53,5 +53,5 @@ export function keepScratch(length: number): Buffer {
 
 /** The first `length` bytes of what the caller gave. */
 export function viewOf(into: Uint8Array, length: number): Buffer {
-  return Buffer.from(into.buffer, into.byteOffset, length);
+  return bufferOver(into.buffer, into.byteOffset, length);
 }

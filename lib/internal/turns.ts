@@ -2,6 +2,8 @@
  * The calls that use one side of a descriptor, in the order in which they came: each tries to do its work when it is its
  * turn, and waits until it can go on.
  */
+import { native } from './native.js';
+import { Patience, pollMs } from './patience.js';
 import { Request, RequestLine } from './request-line.js';
 import {
   type Settle,
@@ -65,11 +67,19 @@ class TurnRequest<T> extends Request {
   }
 }
 
+/** Tries of a call that blocks its thread, before it sleeps: so many cost about as much as a sleep and a wake-up. */
+const triesAwake = 32;
+
 export class Turns {
   readonly #setup: TurnsSetup;
   readonly #requests = new RequestLine();
   #serving = false;
   #later: NodeJS.Immediate | undefined;
+  #poll: NodeJS.Immediate | undefined;
+  #pollUntil = 0;
+  readonly #yielding = new Patience();
+  readonly #polling = new Patience();
+  readonly #spinning = new Patience();
 
   constructor(setup: TurnsSetup) {
     this.#setup = setup;
@@ -81,29 +91,25 @@ export class Turns {
     return this.#requests.first === undefined;
   }
 
-  /** The promise of a call: `call` names it in a timeout's error. */
-  run<T>(call: string, options: WaitOptions | undefined, work: Work<T>): Promise<T> {
+  /** Whether a call may do at once what it can: nobody is before it, and the event loop has had its turns. */
+  get servesAtOnce(): boolean {
+    return this.#requests.first === undefined && !turnIsLong();
+  }
+
+  /**
+   * The promise of a call: `call` names it in a timeout's error. `tried`: its first step was done already, for nothing;
+   * REQUIRES `servesAtOnce` before that.
+   */
+  run<T>(call: string, options: WaitOptions | undefined, work: Work<T>, tried = false): Promise<T> {
+    if (neverGivesUp(options)) return this.#runToItsEnd(work, tried);
     return wait<T>(
       call,
       options,
       (settle) => {
-        this.#setup.checkOpen();
         const request = new TurnRequest(settle, work);
-        if (this.idle && !turnIsLong()) {
-          try {
-            if (request.attempt()) return () => false;
-            work.waits?.();
-            this.#setup.arm();
-          } catch (error) {
-            work.giveUp?.();
-            throw error;
-          }
-          this.#requests.add(request);
-        } else {
-          work.waits?.();
-          this.#requests.add(request);
-          if (this.#requests.first === request) this.#serveLater();
-        }
+        const result = this.#begin(work, tried);
+        if (result === again) this.#queue(request);
+        else settle.resolve(result);
         return (lastTry) => this.#takeBack(request, lastTry);
       },
       this.#setup.timers,
@@ -128,7 +134,7 @@ export class Turns {
     };
     try {
       return waitSync(call, options, (sliceMs) => {
-        const done = attempt();
+        const done = attempt() ?? (sliceMs === 0 ? undefined : this.#spin(attempt));
         if (done !== undefined || sliceMs === 0) return done;
         sleep(Math.max(1, Math.round(sliceMs * 1e6)));
         return undefined;
@@ -150,21 +156,12 @@ export class Turns {
 
   /** Does what can be done now. */
   serve(): void {
-    if (this.#serving) return;
-    this.#serving = true;
-    try {
-      for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
-        if (!this.#serves(first)) return;
-        if (!this.idle && turnIsLong()) return this.#serveLater();
-      }
-    } finally {
-      this.#serving = false;
-    }
+    if (!this.#serveAll() && this.#poll === undefined && this.#later === undefined) this.#arm();
   }
 
   /** Ends all waits in an error. */
   close(error: () => unknown): void {
-    clearImmediate(this.#later);
+    this.#rest();
     for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
       this.#requests.remove(first);
       const { work } = first as TurnRequest<unknown>;
@@ -173,19 +170,119 @@ export class Turns {
     }
   }
 
-  #serves(request: Request): boolean {
+  /** As `run`, where nothing but its end or close() ends it: the machinery of timeouts and signals costs. */
+  #runToItsEnd<T>(work: Work<T>, tried: boolean): Promise<T> {
     try {
-      if (!request.attempt()) {
-        this.#setup.arm();
-        return false;
-      }
-      this.#requests.remove(request);
+      const result = this.#begin(work, tried);
+      if (result !== again) return Promise.resolve(result);
+      return new Promise<T>((resolve, reject) => this.#queue(new TurnRequest({ resolve, reject }, work)));
     } catch (error) {
-      this.#requests.remove(request);
-      (request as TurnRequest<unknown>).work.giveUp?.();
-      request.fail(error);
+      return Promise.reject(error);
     }
-    return true;
+  }
+
+  /** What a call gives at once. */
+  #begin<T>(work: Work<T>, tried: boolean): T | typeof again {
+    this.#setup.checkOpen();
+    if (!tried && !this.servesAtOnce) return again;
+    try {
+      const result = tried ? again : work.step();
+      if (result !== again || !this.#yielding.worthwhile) return result;
+      // To the one who is to do something, who may have no other processor.
+      native.yieldProcessor();
+      const second = work.step();
+      this.#yielding.tell(second !== again);
+      return second;
+    } catch (error) {
+      work.giveUp?.();
+      throw error;
+    }
+  }
+
+  #queue(request: TurnRequest<any>): void {
+    const first = this.idle;
+    try {
+      request.work.waits?.();
+    } catch (error) {
+      request.work.giveUp?.();
+      throw error;
+    }
+    this.#requests.add(request);
+    if (!first) return;
+    if (turnIsLong()) this.#serveLater();
+    else this.#startPolling();
+  }
+
+  #startPolling(): void {
+    if (!this.#polling.worthwhile) return this.#arm();
+    this.#pollUntil = performance.now() + pollMs;
+    this.#pollNext();
+  }
+
+  #pollNext(): void {
+    this.#poll = setImmediate(() => {
+      this.#poll = undefined;
+      if (this.#serveAll()) {
+        this.#polling.tell(true);
+      } else if (performance.now() < this.#pollUntil) {
+        this.#pollNext();
+      } else {
+        this.#polling.tell(false);
+        this.#arm();
+      }
+    });
+  }
+
+  /** Serves from the front on; true when nobody is left who waits. */
+  #serveAll(): boolean {
+    if (this.#serving) return true;
+    this.#serving = true;
+    try {
+      for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
+        try {
+          if (!first.attempt()) return false;
+          this.#requests.remove(first);
+        } catch (error) {
+          this.#fail(first, error);
+        }
+        if (!this.idle && turnIsLong()) {
+          this.#serveLater();
+          return false;
+        }
+      }
+      return true;
+    } finally {
+      this.#serving = false;
+    }
+  }
+
+  /** Sleeps until there may be something to do. Where that can't be, the first one hears why. */
+  #arm(): void {
+    for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
+      try {
+        this.#setup.arm();
+        return;
+      } catch (error) {
+        this.#fail(first, error);
+      }
+    }
+  }
+
+  #fail(request: Request, error: unknown): void {
+    this.#requests.remove(request);
+    (request as TurnRequest<unknown>).work.giveUp?.();
+    request.fail(error);
+  }
+
+  #spin<T>(attempt: () => T | undefined): T | undefined {
+    if (!this.#spinning.worthwhile) return undefined;
+    let done: T | undefined;
+    for (let tries = 0; tries < triesAwake && done === undefined; tries++) {
+      native.yieldProcessor();
+      done = attempt();
+    }
+    this.#spinning.tell(done !== undefined);
+    return done;
   }
 
   #isSettled(request: Request): boolean {
@@ -198,20 +295,27 @@ export class Turns {
   }
 
   #takeBack(request: TurnRequest<any>, lastTry: boolean): boolean {
-    if (lastTry) this.serve();
+    if (lastTry) this.#serveAll();
     if (request.line === undefined) return false;
     if (request.work.giveUp?.() === false) {
       this.#requests.remove(request);
       if (this.#isSettled(request)) {
-        this.#serveLater();
+        if (!this.idle) this.#serveLater();
         return false;
       }
     } else {
       this.#requests.remove(request);
     }
     // Those behind it may be able to go on, or must hear that they can't.
-    if (!this.idle) this.#serveLater();
+    if (this.idle) this.#rest();
+    else this.#serveLater();
     return true;
+  }
+
+  #rest(): void {
+    clearImmediate(this.#poll);
+    clearImmediate(this.#later);
+    this.#poll = this.#later = undefined;
   }
 
   #serveLater(): void {
@@ -220,4 +324,16 @@ export class Turns {
       this.serve();
     });
   }
+}
+
+/** Whether a wait has no limit. What is wrong with the options is not found here. */
+export function neverGivesUp(options: WaitOptions | undefined): boolean {
+  if (options === undefined) return true;
+  return (
+    typeof options === 'object' &&
+    options !== null &&
+    !Array.isArray(options) &&
+    options.timeout === undefined &&
+    options.signal === undefined
+  );
 }

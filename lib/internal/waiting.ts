@@ -115,18 +115,18 @@ let calls = 0;
  * call that may take long itself.
  */
 export function turnIsLong(weight = 1): boolean {
+  calls += weight;
+  if (turnLong || calls < clockCalls) return turnLong;
+  calls = 0;
   if (turnStart === undefined) {
+    // Not with the first call: a turn of a few calls is not worth the one that this adds to the loop.
     turnStart = performance.now();
     setImmediate(() => {
       turnStart = undefined;
       turnLong = false;
       calls = 0;
     });
-    return false;
-  }
-  calls += weight;
-  if (!turnLong && calls >= clockCalls) {
-    calls = 0;
+  } else {
     turnLong = performance.now() - turnStart > longTurnMs;
   }
   return turnLong;

@@ -4,6 +4,8 @@ import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkBoolean, checkInteger, checkOptions } from '../internal/arguments.js';
 import { type NativeFileStat, native } from '../internal/native.js';
 
+export type { AccessOptions } from '../internal/access.js';
+
 export interface OpenOptions<Shared extends boolean = boolean> {
   /** Open without write permission; stores into the buffer stay private. False by default. */
   readOnly?: boolean;

@@ -6,6 +6,8 @@ import type { Turns } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { type Move, Moving } from './moving.js';
 
+export type { HasFd } from '../internal/arguments.js';
+
 /** Up to so many bytes are written as one, never mixed with those of other writers. man 7 pipe */
 export const pipeBuf = 4096;
 const capacityMax = 0x7fff_ffff;

@@ -21,6 +21,8 @@ import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
 import { type PipeWriter, teeTarget } from './pipe-writer.js';
 
+export type { ReadOptions } from '../internal/read-memory.js';
+
 export interface PipeFromFdOptions {
   /** The pipe carries packets, as those of `createPipe({ packet: true })` do. */
   packet?: boolean;

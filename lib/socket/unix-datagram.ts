@@ -180,8 +180,12 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
   }
 
   /** @internal */
-  protected override onClose(error: () => unknown): void {
+  protected override onEnd(error: () => unknown): void {
     this.#lines.close(error);
+  }
+
+  /** @internal */
+  protected override onClosed(): void {
     if (this.#file !== undefined) unlinkFile(this.#file);
   }
 }

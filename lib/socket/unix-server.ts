@@ -103,8 +103,12 @@ export abstract class UnixServer<Socket> extends DescriptorObject implements Asy
   }
 
   /** @internal */
-  protected override onClose(): void {
+  protected override onEnd(): void {
     if (this.#retry !== undefined) this.timers.stop(this.#retry);
+  }
+
+  /** @internal */
+  protected override onClosed(): void {
     if (this.#file !== undefined) unlinkFile(this.#file);
   }
 
