@@ -3,7 +3,15 @@
  * come by `read` or `receive` into one buffer, one way by their `try` forms as long as there is something.
  */
 import { Buffer } from 'node:buffer';
-import { Fifo, PipeReader, PipeWriter, UnixDatagram, UnixSeqpacket, UnixStream } from 'interproc';
+import {
+  Fifo,
+  PipeReader,
+  PipeWriter,
+  type SocketMessage,
+  UnixDatagram,
+  UnixSeqpacket,
+  UnixStream,
+} from 'interproc';
 import type { DescriptorCalls } from '../scenarios/scenario.js';
 import { pathsOf } from '../support/paths.js';
 import { checkPing, fillPing, pingBytes, Stopwatch } from '../support/round-trips.js';
@@ -16,13 +24,13 @@ interface Into {
   into: Buffer;
 }
 
-/** What a side sends by, and what it receives by. */
-interface Ends {
+/** What a side sends by, and what it receives by: `Got` is what a call gives, and undefined the end. */
+interface Ends<Got = Uint8Array | SocketMessage> {
   /** Undefined: it is gone. */
   put(message: Buffer): Promise<void> | undefined;
-  /** How many bytes have come; null: none now. */
-  tryGet(options: Into): number | null;
-  get(options: Into): Promise<number>;
+  /** null: none now. */
+  tryGet(options: Into): Got | null | undefined;
+  get(options: Into): Promise<Got | undefined>;
 }
 
 export async function openDescriptors(task: Task, shape: DescriptorCalls): Promise<Side> {
@@ -52,34 +60,28 @@ async function endsOf(task: Task, { transport }: DescriptorCalls): Promise<Ends>
   }
 }
 
-function endsOfBytes(writer: PipeWriter | UnixStream, reader: PipeReader | UnixStream): Ends {
+function endsOfBytes(writer: PipeWriter | UnixStream, reader: PipeReader | UnixStream): Ends<Uint8Array> {
   return {
     put: (message) => {
       const written = writer.tryWrite(message) ?? 0;
       return written === message.length ? undefined : writer.write(message.subarray(written));
     },
-    tryGet: (options) => {
-      const bytes = reader.tryRead(options);
-      return bytes === null ? null : there(bytes).length;
-    },
-    get: async (options) => there(await reader.read(options)).length,
+    tryGet: (options) => reader.tryRead(options),
+    get: (options) => reader.read(options),
   };
 }
 
-function endsOfMessages(socket: UnixDatagram | UnixSeqpacket): Ends {
+function endsOfMessages(socket: UnixDatagram | UnixSeqpacket): Ends<SocketMessage> {
   return {
     put: (message) => (socket.trySend(message) ? undefined : socket.send(message)),
-    tryGet: (options) => {
-      const message = socket.tryReceive(options);
-      return message === null ? null : there(message).data.length;
-    },
-    get: async (options) => there(await socket.receive(options)).data.length,
+    tryGet: (options) => socket.tryReceive(options),
+    get: (options) => socket.receive(options),
   };
 }
 
-function there<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('the other side is gone');
-  return value;
+function lengthOf(got: Uint8Array | SocketMessage | undefined): number {
+  if (got === undefined) throw new Error('the other side is gone');
+  return got instanceof Uint8Array ? got.length : got.data.length;
 }
 
 function sending(ends: Ends, { bytes }: DescriptorCalls): Side {
@@ -104,7 +106,8 @@ function receiving(ends: Ends, { bytes }: DescriptorCalls): Side {
       consumer.begin(count);
       for (let have = 0; !consumer.done; ) {
         const options = have === 0 ? whole : { into: buffer.subarray(have) };
-        have += ends.tryGet(options) ?? (await ends.get(options));
+        const got = ends.tryGet(options);
+        have += lengthOf(got === null ? await ends.get(options) : got);
         let at = 0;
         for (; have - at >= bytes; at += bytes) consumer.take(lanes, at >> 2);
         if (at > 0 && at < have) buffer.copyWithin(0, at, have);
@@ -132,7 +135,7 @@ class Ball {
   }
 
   async get(number: number): Promise<void> {
-    await this.#ends.get(this.#options);
+    lengthOf(await this.#ends.get(this.#options));
     checkPing(this.#lanes, 0, number);
   }
 }
