@@ -106,7 +106,15 @@ export class Team {
     }
   }
 
+  /** Between runs its processes are stopped. */
   async run(count: number): Promise<Run> {
+    for (const each of this.#measured) each.resume();
+    const run = await this.#run(count);
+    for (const each of this.#measured) each.pause();
+    return run;
+  }
+
+  async #run(count: number): Promise<Run> {
     const before = [await this.#begin(this.#follow, count), await this.#begin(this.#lead, count)];
     const [follow, lead] = await Promise.all([
       hear<SideReport>(this.#follow),
