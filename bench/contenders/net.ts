@@ -4,7 +4,13 @@
  * (`onread`), and copies only messages that a read has cut.
  */
 import { Buffer } from 'node:buffer';
-import { createServer, type NetConnectOpts, connect as netConnect, type OnReadOpts, type Socket } from 'node:net';
+import {
+  createServer,
+  type NetConnectOpts,
+  connect as netConnect,
+  type OnReadOpts,
+  type Socket,
+} from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OneWay } from '../scenarios/scenario.js';
@@ -25,10 +31,10 @@ export async function open(task: Task): Promise<Side> {
   if (shape.kind === 'descriptor') return (await import('./net-descriptors.js')).openDescriptors(task, shape);
   if (shape.kind === 'one-way') {
     if (role === 'lead') return sending(await accept(path), shape);
-    const { reader, side } = receiving(
-      consumerOf(shape.method, shape.bytes),
-      { head: headBytes, bytes: shape.bytes },
-    );
+    const { reader, side } = receiving(consumerOf(shape.method, shape.bytes), {
+      head: headBytes,
+      bytes: shape.bytes,
+    });
     await connect(path, reader);
     return side;
   }

@@ -52,8 +52,7 @@ export const contenders: readonly Contender[] = [
   {
     id: 'net',
     name: 'net, UNIX socket',
-    topology: (scenario) =>
-      messages('processes')(scenario) ?? over('pipe', 'fifo', 'stream')(scenario),
+    topology: (scenario) => messages('processes')(scenario) ?? over('pipe', 'fifo', 'stream')(scenario),
     load: () => import('./net.js'),
   },
   {
@@ -100,8 +99,7 @@ export const contenders: readonly Contender[] = [
     id: 'node-unix-socket',
     name: 'node-unix-socket',
     // It cuts datagrams off at 65,535 bytes.
-    topology: (scenario) =>
-      isLargeDatagram(scenario) ? undefined : over('datagram', 'seqpacket')(scenario),
+    topology: (scenario) => (isLargeDatagram(scenario) ? undefined : over('datagram', 'seqpacket')(scenario)),
     package: 'node-unix-socket',
     load: () => import('./node-unix-socket.js'),
   },

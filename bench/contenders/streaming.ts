@@ -7,7 +7,11 @@ import type { Side, Task } from './contender.js';
 import { Batches, type FrameReader } from './net-frames.js';
 
 /** `connect` has what arrives go to the reader, and gives the stream that is written. */
-export function streaming(task: Task, shape: DescriptorCalls, connect: (reader: FrameReader) => Writable): Side {
+export function streaming(
+  task: Task,
+  shape: DescriptorCalls,
+  connect: (reader: FrameReader) => Writable,
+): Side {
   const framing = { head: 0, bytes: shape.bytes } as const;
   if (shape.work === 'ping-pong') {
     const ball = new Ball(framing.head);

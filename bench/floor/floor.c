@@ -13,10 +13,8 @@ int main(int count, char** arguments) {
     int arguments;
     void (*run)(char** arguments);
   } rooms[] = {
-      {"one-way", 4, floor_one_way},
-      {"ping-pong", 3, floor_ping_pong},
-      {"memory", 3, floor_memory},
-      {"descriptor", 7, floor_descriptor},
+      {"one-way", 4, floor_one_way}, {"ping-pong", 3, floor_ping_pong},
+      {"memory", 3, floor_memory},   {"descriptor", 7, floor_descriptor},
       {"probe", 2, floor_probe},
   };
   for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); ++i) {

@@ -7,7 +7,8 @@
 #define PING_BYTES 64
 #define PING_LANES (PING_BYTES / 4)
 
-/* What lane `index` holds of data that is copied, but for the first: that is the message's number. */
+/* What lane `index` holds of data that is copied, but for the first: that is the message's number.
+ */
 static inline int32_t pattern(uint32_t index) { return (int32_t)(index * 0x9e3779b1u); }
 
 static inline void check_number(int32_t number, uint64_t expected) {

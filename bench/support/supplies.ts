@@ -12,11 +12,7 @@ export interface Supplies {
   close(): void;
 }
 
-export function suppliesFor(
-  { id }: Contender,
-  shape: Shape,
-  place: Pick<Task, 'folder' | 'name'>,
-): Supplies {
+export function suppliesFor({ id }: Contender, shape: Shape, place: Pick<Task, 'folder' | 'name'>): Supplies {
   if (shape.kind === 'descriptor') return descriptorsOf(shape, place);
   if (shape.kind === 'memory' && shape.call === 'attach')
     SharedMemory.create(place.name, { size: shape.bytes }).close();
