@@ -51,7 +51,7 @@ export const contenders: readonly Contender[] = [
   },
   {
     id: 'net',
-    name: 'net, UNIX socket',
+    name: 'net',
     topology: (scenario) => messages('processes')(scenario) ?? over('pipe', 'fifo', 'stream')(scenario),
     load: () => import('./net.js'),
   },

@@ -27,21 +27,12 @@ struct state {
   uint32_t* latencies;
 };
 
-/* In loops that spin. */
-static inline void relax(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
 struct patience {
   uint32_t looks;
   uint64_t since;
 };
 static inline void look_again(struct patience* patience) {
-  relax();
+  control_relax();
   if ((++patience->looks & (LOOKS_PER_CHECK - 1)) != 0) return;
   const uint64_t now = control_now();
   if (patience->since == 0) patience->since = now;

@@ -1,12 +1,14 @@
 /*
  * The floor of pipes, FIFOs and UNIX sockets: the system calls alone. Round trips are between two
- * event loops: epoll, level-triggered, over descriptors that don't block. One way both sides block.
+ * event loops: epoll, level-triggered, over descriptors that don't block. One way both sides block
+ * where they share a CPU; where each has its own they look again for a while before they sleep.
  * Each message is one write(2) or send(2). A stream of bytes is read as far as it has come, into
  * 64 KiB; of datagrams and SOCK_SEQPACKET each message is one recv(2).
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,6 +19,8 @@
 #include "roles.h"
 
 #define READ_BYTES 65536
+/* In vain, of who has a CPU of its own. */
+#define LOOKS 500
 
 struct wire {
   int in;
@@ -34,13 +38,29 @@ static int64_t check(int64_t result, const char* call) {
   return result;
 }
 
+/* After a look in vain at a descriptor that doesn't block. */
+static void wait_for(int fd, short events, uint32_t* looks) {
+  if (errno != EAGAIN) control_fail("descriptor %d: %s", fd, strerror(errno));
+  if (++*looks < LOOKS) {
+    control_relax();
+    return;
+  }
+  *looks = 0;
+  struct pollfd ready = {fd, events, 0};
+  check(poll(&ready, 1, -1), "poll");
+}
+
 static inline void put(const struct wire* wire) {
   const char* bytes = (const char*)wire->buffer;
   size_t left = wire->bytes;
+  uint32_t looks = 0;
   while (left > 0) {
     const ssize_t written = wire->is_socket ? send(wire->out, bytes, left, MSG_NOSIGNAL)
                                             : write(wire->out, bytes, left);
-    check(written, "write");
+    if (written < 0) {
+      wait_for(wire->out, POLLOUT, &looks);
+      continue;
+    }
     bytes += written;
     left -= (size_t)written;
   }
@@ -48,10 +68,14 @@ static inline void put(const struct wire* wire) {
 
 /* Returns how many bytes have come. */
 static inline size_t get(const struct wire* wire, void* into, size_t size) {
-  const ssize_t length =
-      wire->is_socket ? recv(wire->in, into, size, 0) : read(wire->in, into, size);
-  if (length == 0) control_fail("the other side is gone");
-  return (size_t)check(length, "read");
+  uint32_t looks = 0;
+  for (;;) {
+    const ssize_t length =
+        wire->is_socket ? recv(wire->in, into, size, 0) : read(wire->in, into, size);
+    if (length > 0) return (size_t)length;
+    if (length == 0) control_fail("the other side is gone");
+    wait_for(wire->in, POLLIN, &looks);
+  }
 }
 
 static void send_all(void* state, uint64_t count) {
@@ -145,7 +169,7 @@ static void set_blocking(int fd, int blocks) {
   check(fcntl(fd, F_SETFL, blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK), "fcntl");
 }
 
-/* floor descriptor ROLE WORK TRANSPORT BYTES MOST OUT BACK */
+/* floor descriptor ROLE WORK TRANSPORT BYTES WAITING MOST OUT BACK */
 void floor_descriptor(char** arguments) {
   const int leads = strcmp(arguments[0], "lead") == 0;
   const int plays_ping_pong = strcmp(arguments[1], "ping-pong") == 0;
@@ -155,9 +179,10 @@ void floor_descriptor(char** arguments) {
   wire.has_messages = strcmp(transport, "datagram") == 0 || strcmp(transport, "seqpacket") == 0;
   wire.is_socket = wire.has_messages || strcmp(transport, "stream") == 0;
   wire.bytes = (uint32_t)atoi(arguments[3]);
-  connect_wire(&wire, leads, is_fifo ? arguments[5] : NULL, arguments[6]);
-  set_blocking(wire.in, !plays_ping_pong);
-  set_blocking(wire.out, !plays_ping_pong);
+  connect_wire(&wire, leads, is_fifo ? arguments[6] : NULL, arguments[7]);
+  const int blocks = strcmp(arguments[4], "blocking") == 0;
+  set_blocking(wire.in, blocks);
+  set_blocking(wire.out, blocks);
   if (posix_memalign((void**)&wire.buffer, 64, READ_BYTES) != 0) control_fail("no memory");
   for (uint32_t lane = 0; lane < READ_BYTES / 4; ++lane) wire.buffer[lane] = pattern(lane);
 
@@ -168,7 +193,7 @@ void floor_descriptor(char** arguments) {
     check(epoll_ctl(wire.events, EPOLL_CTL_ADD, wire.in, &event), "epoll_ctl");
     side.run = leads ? ping : pong;
     if (leads) {
-      wire.latencies = calloc((size_t)atol(arguments[4]), sizeof(uint32_t));
+      wire.latencies = calloc((size_t)atol(arguments[5]), sizeof(uint32_t));
       if (wire.latencies == NULL) control_fail("no memory");
       side.latencies = wire.latencies;
     }

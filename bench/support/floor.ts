@@ -29,7 +29,7 @@ export function buildFloor(): void {
 
 /** What the program wants to be told: see bench/floor/. */
 export function floorArguments(task: Task): string[] {
-  const { shape, role, most, name } = task;
+  const { shape, role, most, name, cpus } = task;
   switch (shape.kind) {
     case 'one-way': {
       // There are no Buffers to own in C: it copies.
@@ -42,7 +42,10 @@ export function floorArguments(task: Task): string[] {
       return ['memory', shape.call, `${shape.bytes}`, name];
     case 'descriptor': {
       const { out, back } = pathsOf(task);
-      return ['descriptor', role, shape.work, shape.transport, `${shape.bytes}`, `${most}`, out, back];
+      const blocks = shape.work === 'one-way' && cpus[0] === cpus[1];
+      const waiting = blocks ? 'blocking' : 'looking';
+      const { work, transport, bytes } = shape;
+      return ['descriptor', role, work, transport, `${bytes}`, waiting, `${most}`, out, back];
     }
     case 'mapped':
       throw new Error('loops over memory have no floor in C');
