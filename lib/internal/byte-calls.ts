@@ -31,7 +31,7 @@ export class ByteReading {
     this.#end.descriptor();
     const target = this.#check(checkTarget(options));
     if (!this.#end.turns.idle) return null;
-    const read = this.#take(target);
+    const read = this.#take(target, 0);
     return read === again ? null : read;
   }
 
@@ -41,10 +41,12 @@ export class ByteReading {
       const { turns } = this.#end;
       const atOnce = neverGivesUp(options) && turns.servesAtOnce;
       if (atOnce) {
-        const read = this.#take(target);
+        const { looks } = turns;
+        const read = this.#take(target, looks);
+        turns.looked(looks, read !== again);
         if (read !== again) return Promise.resolve(read);
       }
-      return turns.run('read', options, { step: () => this.#take(target) }, atOnce);
+      return turns.run('read', options, { step: (looks) => this.#take(target, looks) }, atOnce);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -53,11 +55,11 @@ export class ByteReading {
   readSync(options: (ReadOptions & SyncWaitOptions) | undefined): Buffer | undefined {
     const target = this.#check(checkTarget(options));
     const { turns, sleep } = this.#end;
-    return turns.runSync('read', options, { step: () => this.#take(target) }, sleep);
+    return turns.runSync('read', options, { step: (looks) => this.#take(target, looks) }, sleep);
   }
 
-  #take({ into, size }: Target): Buffer | undefined | typeof again {
-    const length = native.descriptorRead(this.#end.descriptor(), into ?? scratchOf(size), size);
+  #take({ into, size }: Target, looks: number): Buffer | undefined | typeof again {
+    const length = native.descriptorRead(this.#end.descriptor(), into ?? scratchOf(size), size, looks);
     if (length < 0) return again;
     if (length === 0) return undefined;
     return into === undefined ? keepScratch(length) : viewOf(into, length);
@@ -66,8 +68,8 @@ export class ByteReading {
 
 const done = Promise.resolve();
 
-/** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait. */
-type Move = (descriptor: NativeDescriptor, offset: number) => number;
+/** Moves the bytes of a call on, from `offset`: how many, or -1 where that would have to wait, also at so many looks. */
+type Move = (descriptor: NativeDescriptor, offset: number, looks: number) => number;
 export type MoveOf = (bytes: Uint8Array) => Move;
 
 export class ByteWriting {
@@ -142,7 +144,7 @@ export class ByteWriting {
     this.checkWhole();
     if (!this.#end.turns.idle) return null;
     if (length === 0) return 0;
-    const written = move(descriptor, 0);
+    const written = move(descriptor, 0, 0);
     return written < 0 ? null : written;
   }
 
@@ -170,11 +172,11 @@ export class ByteWriting {
   #workOf(length: number, move: Move, begun = 0): { work: Work<void>; written: () => number } {
     this.#check(length);
     let offset = begun;
-    const step = (): undefined | typeof again => {
+    const step = (looks: number): undefined | typeof again => {
       const descriptor = this.#end.descriptor();
       this.checkWhole();
       while (offset < length) {
-        const moved = move(descriptor, offset);
+        const moved = move(descriptor, offset, looks);
         if (moved < 0) return again;
         offset += moved;
       }
@@ -188,10 +190,11 @@ export class ByteWriting {
   }
 }
 
-const moveOf: MoveOf = (bytes) => (descriptor, offset) => native.descriptorWrite(descriptor, bytes, offset);
+const moveOf: MoveOf = (bytes) => (descriptor, offset, looks) =>
+  native.descriptorWrite(descriptor, bytes, offset, looks);
 
 function moveList(list: readonly Uint8Array[]): Move {
-  return (descriptor, offset) => native.descriptorWritev(descriptor, list, offset);
+  return (descriptor, offset, looks) => native.descriptorWritev(descriptor, list, offset, looks);
 }
 
 function checkList(list: unknown): { bytes: Uint8Array[]; length: number } {

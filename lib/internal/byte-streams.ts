@@ -108,7 +108,7 @@ export function webReadableOf(
       }
       request.respond(chunk?.length ?? 0);
     },
-    cancel: () => ended(),
+    cancel: () => source.close(),
   } satisfies UnderlyingByteSource as unknown as UnderlyingSource<Uint8Array>);
 }
 

@@ -229,10 +229,15 @@ export interface Native {
   descriptorClose(descriptor: NativeDescriptor): void;
   descriptorDuplicate(fd: number): NativeDescriptor;
   descriptorDetach(descriptor: NativeDescriptor): number;
-  /** These move bytes and never wait: -1 where they would. */
-  descriptorRead(descriptor: NativeDescriptor, into: Uint8Array, length: number): number;
-  descriptorWrite(descriptor: NativeDescriptor, data: Uint8Array, offset: number): number;
-  descriptorWritev(descriptor: NativeDescriptor, list: readonly Uint8Array[], offset: number): number;
+  /** These move bytes and never sleep: -1 where they would, also at so many further `looks`. */
+  descriptorRead(descriptor: NativeDescriptor, into: Uint8Array, length: number, looks: number): number;
+  descriptorWrite(descriptor: NativeDescriptor, data: Uint8Array, offset: number, looks: number): number;
+  descriptorWritev(
+    descriptor: NativeDescriptor,
+    list: readonly Uint8Array[],
+    offset: number,
+    looks: number,
+  ): number;
   descriptorWait(descriptor: NativeDescriptor, events: number, nanoseconds: number): boolean;
   /** `again`: also where these are the events already, so that what is there now is told of. */
   descriptorWatch(descriptor: NativeDescriptor, id: number, events: number, again: boolean): void;
@@ -286,6 +291,7 @@ export interface Native {
     socket: NativeDescriptor,
     data: Uint8Array,
     offset: number,
+    looks: number,
     fds: readonly number[] | undefined,
     address: Uint8Array | undefined,
   ): number;
@@ -296,6 +302,7 @@ export interface Native {
     length: number,
     more: Uint8Array | undefined,
     fdsMax: number,
+    looks: number,
   ): number | [length: number, ...fds: NativeDescriptor[]];
   readonly socketConstants: Readonly<
     Record<

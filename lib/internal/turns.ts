@@ -18,8 +18,11 @@ import {
 /** What a step gives that can't do more now. */
 export const again: unique symbol = Symbol('again');
 
-/** Does what can be done now, and gives the call's result, or asks for another turn. */
-export type Step<T> = () => T | typeof again;
+/**
+ * Does what can be done now, and gives the call's result, or asks for another turn. `looks`: how often it may look again,
+ * awake, before it says that.
+ */
+export type Step<T> = (looks: number) => T | typeof again;
 
 /** What a call does. */
 export interface Work<T> {
@@ -56,7 +59,7 @@ class TurnRequest<T> extends Request {
   }
 
   attempt(): boolean {
-    const result = this.work.step();
+    const result = this.work.step(0);
     if (result === again) return false;
     this.#settle.resolve(result);
     return true;
@@ -67,8 +70,10 @@ class TurnRequest<T> extends Request {
   }
 }
 
-/** Tries of a call that blocks its thread, before it sleeps: so many cost about as much as a sleep and a wake-up. */
-const triesAwake = 32;
+/** Looks before the event loop goes on to other things: some microseconds. */
+const looksAtOnce = 16;
+/** Looks of a call that blocks its thread: about what a sleep and a wake-up cost. */
+const looksBlocking = 64;
 
 export class Turns {
   readonly #setup: TurnsSetup;
@@ -77,9 +82,8 @@ export class Turns {
   #later: NodeJS.Immediate | undefined;
   #poll: NodeJS.Immediate | undefined;
   #pollUntil = 0;
-  readonly #yielding = new Patience();
+  readonly #looking = new Patience();
   readonly #polling = new Patience();
-  readonly #spinning = new Patience();
 
   constructor(setup: TurnsSetup) {
     this.#setup = setup;
@@ -96,8 +100,17 @@ export class Turns {
     return this.#requests.first === undefined && !turnIsLong();
   }
 
+  /** How often the first step of a call may look. Afterwards `looked` is to be told. */
+  get looks(): number {
+    return this.#looking.worthwhile ? looksAtOnce : 0;
+  }
+
+  looked(looks: number, found: boolean): void {
+    if (looks > 0) this.#looking.tell(found);
+  }
+
   /**
-   * The promise of a call: `call` names it in a timeout's error. `tried`: its first step was done already, for nothing;
+   * The promise of a call: `call` names it in a timeout's error. `tried`: its first step was done already, in vain;
    * REQUIRES `servesAtOnce` before that.
    */
   run<T>(call: string, options: WaitOptions | undefined, work: Work<T>, tried = false): Promise<T> {
@@ -125,23 +138,25 @@ export class Turns {
   ): T {
     this.checkFree();
     let threw = false;
-    const attempt = (): { value: T } | undefined => {
+    const attempt = (looks: number): { value: T } | undefined => {
       this.#setup.checkOpen(); // the getter of an option may have closed it
       threw = true;
-      const value = step();
+      const value = step(looks);
       threw = false;
       return value === again ? undefined : { value };
     };
     try {
       return waitSync(call, options, (sliceMs) => {
-        const done = attempt() ?? (sliceMs === 0 ? undefined : this.#spin(attempt));
+        const looks = sliceMs > 0 && this.#looking.worthwhile ? looksBlocking : 0;
+        const done = attempt(looks);
+        this.looked(looks, done !== undefined);
         if (done !== undefined || sliceMs === 0) return done;
         sleep(Math.max(1, Math.round(sliceMs * 1e6)));
         return undefined;
       }).value;
     } catch (error) {
       if (giveUp?.() === false && !threw) {
-        const late = attempt();
+        const late = attempt(0);
         if (late !== undefined) return late.value;
       }
       throw error;
@@ -184,15 +199,12 @@ export class Turns {
   /** What a call gives at once. */
   #begin<T>(work: Work<T>, tried: boolean): T | typeof again {
     this.#setup.checkOpen();
-    if (!tried && !this.servesAtOnce) return again;
+    if (tried || !this.servesAtOnce) return again;
     try {
-      const result = tried ? again : work.step();
-      if (result !== again || !this.#yielding.worthwhile) return result;
-      // To the one who is to do something, who may have no other processor.
-      native.yieldProcessor();
-      const second = work.step();
-      this.#yielding.tell(second !== again);
-      return second;
+      const { looks } = this;
+      const result = work.step(looks);
+      this.looked(looks, result !== again);
+      return result;
     } catch (error) {
       work.giveUp?.();
       throw error;
@@ -272,17 +284,6 @@ export class Turns {
     this.#requests.remove(request);
     (request as TurnRequest<unknown>).work.giveUp?.();
     request.fail(error);
-  }
-
-  #spin<T>(attempt: () => T | undefined): T | undefined {
-    if (!this.#spinning.worthwhile) return undefined;
-    let done: T | undefined;
-    for (let tries = 0; tries < triesAwake && done === undefined; tries++) {
-      native.yieldProcessor();
-      done = attempt();
-    }
-    this.#spinning.tell(done !== undefined);
-    return done;
   }
 
   #isSettled(request: Request): boolean {

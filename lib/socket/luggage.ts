@@ -16,6 +16,10 @@ export class Luggage {
     return this.#fds;
   }
 
+  get held(): boolean {
+    return this.#held.length > 0;
+  }
+
   /** Throws `EBADF`, `EMFILE`. */
   hold(): void {
     if (this.#fds === undefined || this.#held.length > 0) return;

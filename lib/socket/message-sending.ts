@@ -22,19 +22,20 @@ export function trySendBy(exit: Exit, data: MessageData, options: SendOptions | 
   const bytes = messageBytes(data);
   const fds = checkFds(options);
   if (!exit.turns.idle) return false;
-  return native.socketSend(descriptor, bytes, 0, fds, exit.address) >= 0;
+  return native.socketSend(descriptor, bytes, 0, 0, fds, exit.address) >= 0;
 }
 
-export async function sendBy(
+export function sendBy(
   exit: Exit,
   data: MessageData,
   options: (SendOptions & WaitOptions) | undefined,
 ): Promise<void> {
-  const luggage = new Luggage(checkFds(options));
   try {
-    await exit.turns.run('send', options, workOf(exit, messageBytes(data), luggage));
-  } finally {
-    luggage.release();
+    const luggage = new Luggage(checkFds(options));
+    const sending = exit.turns.run('send', options, workOf(exit, messageBytes(data), luggage));
+    return luggage.held ? sending.finally(() => luggage.release()) : sending;
+  } catch (error) {
+    return Promise.reject(error);
   }
 }
 
@@ -49,8 +50,10 @@ export function sendSyncBy(
 
 function workOf(exit: Exit, bytes: Uint8Array, luggage: Luggage): Work<void> {
   return {
-    step: () =>
-      native.socketSend(exit.descriptor(), bytes, 0, luggage.fds, exit.address) < 0 ? again : undefined,
+    step: (looks) =>
+      native.socketSend(exit.descriptor(), bytes, 0, looks, luggage.fds, exit.address) < 0
+        ? again
+        : undefined,
     waits: () => luggage.hold(),
   };
 }

@@ -142,27 +142,34 @@ export abstract class UnixSocket extends DescriptorObject {
     this.checkOpen();
     const target = checkTarget(options);
     if (!this.reading.idle) return null;
-    const message = this.#take(target);
+    const message = this.#take(target, 0);
     return message === again ? null : message;
   }
 
   /** @internal */
-  protected async receiveLater(
+  protected receiveLater(
     options: (ReadOptions & WaitOptions) | undefined,
   ): Promise<SocketMessage | undefined> {
-    const target = checkTarget(options);
-    return this.reading.run('receive', options, { step: () => this.#take(target) });
+    try {
+      const target = checkTarget(options);
+      return this.reading.run('receive', options, { step: (looks) => this.#take(target, looks) });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** @internal */
   protected receiveNow(options: (ReadOptions & SyncWaitOptions) | undefined): SocketMessage | undefined {
     const target = checkTarget(options);
-    return this.reading.runSync('receive', options, { step: () => this.#take(target) }, (nanoseconds) =>
-      this.sleep(readable, nanoseconds),
+    return this.reading.runSync(
+      'receive',
+      options,
+      { step: (looks) => this.#take(target, looks) },
+      (nanoseconds) => this.sleep(readable, nanoseconds),
     );
   }
 
-  #take({ into, size }: Target): SocketMessage | undefined | typeof again {
+  #take({ into, size }: Target, looks: number): SocketMessage | undefined | typeof again {
     const { descriptor } = this;
     const { facts } = this.#received;
     const isStream = this.#type === 'stream';
@@ -170,7 +177,15 @@ export abstract class UnixSocket extends DescriptorObject {
       const scratch = scratchOf(least);
       const length = into === undefined && !isStream ? scratch.length : size;
       const more = into === undefined || isStream ? undefined : scratch;
-      const got = native.socketReceive(descriptor, this.#number, into ?? scratch, length, more, this.#maxFds);
+      const got = native.socketReceive(
+        descriptor,
+        this.#number,
+        into ?? scratch,
+        length,
+        more,
+        this.#maxFds,
+        looks,
+      );
       if (got === nothingNow) return again;
       if (got !== needsRoom) return this.#messageOf(got, into, size);
     }

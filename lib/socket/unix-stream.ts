@@ -226,5 +226,5 @@ function checkLuggage(data: MessageData, options: SendOptions | undefined): read
 const withLuggage =
   (luggage: Luggage): MoveOf =>
   (bytes) =>
-  (descriptor, offset) =>
-    native.socketSend(descriptor, bytes, offset, offset === 0 ? luggage.fds : undefined, undefined);
+  (descriptor, offset, looks) =>
+    native.socketSend(descriptor, bytes, offset, looks, offset === 0 ? luggage.fds : undefined, undefined);

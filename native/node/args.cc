@@ -72,6 +72,11 @@ uint64_t Args::Size(size_t index) {
   return static_cast<uint64_t>(Integer(index, 0, kMaxSafeInteger));
 }
 
+uint32_t Args::Looks(size_t index) {
+  constexpr int64_t kLooksMax = 1000;
+  return static_cast<uint32_t>(Integer(index, 0, kLooksMax));
+}
+
 std::optional<uint32_t> Args::OptionalId(size_t index) {
   if (!ok_ || info_[index].IsUndefined()) return std::nullopt;
   return static_cast<uint32_t>(Integer(index, 0, UINT32_MAX));

@@ -34,7 +34,8 @@ class Args {
   // A whole number of [least, most]; most is at most 2^53.
   int64_t Integer(size_t index, int64_t least, int64_t most);
   int Int(size_t index);
-  uint64_t Size(size_t index);  // bytes
+  uint64_t Size(size_t index);   // bytes
+  uint32_t Looks(size_t index);  // of os::TryPatiently
   std::optional<uint32_t> OptionalId(size_t index);
   // The memory of a Uint8Array, valid until JS runs again.
   ByteSpan Bytes(size_t index) { return ToBytes(info_[index]); }

@@ -5,11 +5,21 @@
 #include <vector>
 
 #include "node/env_data.h"
+#include "os/patience.h"
 
 namespace interproc::node {
 namespace {
 
 constexpr size_t kPartsMax = 1024;  // IOV_MAX
+
+bool WouldBlock(const os::Result<os::Moved>& moved) {
+  return moved.ok() && !moved.value().has_value();
+}
+
+template <typename Move>
+Napi::Value MovePatiently(Napi::Env env, uint32_t looks, Move move) {
+  return MovedToJs(env, os::TryPatiently(looks, move, WouldBlock));
+}
 
 // descriptorFd(descriptor): -1 once it is closed
 Napi::Value Fd(const Napi::CallbackInfo& info) {
@@ -47,33 +57,37 @@ Napi::Value Detach(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-// descriptorRead(descriptor, into, length): bytes, 0 at the end, -1 where it would block
+// descriptorRead(descriptor, into, length, looks): bytes, 0 at the end, -1 where it would block,
+// also at so many further looks
 Napi::Value Read(const Napi::CallbackInfo& info) {
   Args args(info);
   os::Descriptor* descriptor = OpenDescriptor(args, 0, "read");
   const ByteSpan into = args.Bytes(1);
-  const uint64_t length = args.Size(2);
+  const size_t length = std::min<size_t>(args.Size(2), into.length);
+  const uint32_t looks = args.Looks(3);
   if (!args.ok()) return info.Env().Undefined();
-  return MovedToJs(info.Env(), descriptor->Read(into.data, std::min<size_t>(length, into.length)));
+  return MovePatiently(info.Env(), looks, [&] { return descriptor->Read(into.data, length); });
 }
 
-// descriptorWrite(descriptor, data, offset): bytes, -1 where it would block
+// descriptorWrite(descriptor, data, offset, looks): bytes, -1 where it would block
 Napi::Value Write(const Napi::CallbackInfo& info) {
   Args args(info);
   os::Descriptor* descriptor = OpenDescriptor(args, 0, "write");
   const ByteSpan data = args.Bytes(1);
   const size_t offset = std::min<size_t>(args.Size(2), data.length);
+  const uint32_t looks = args.Looks(3);
   if (!args.ok()) return info.Env().Undefined();
   const struct iovec part = {data.data + offset, data.length - offset};
-  return MovedToJs(info.Env(), descriptor->Write(&part, 1));
+  return MovePatiently(info.Env(), looks, [&] { return descriptor->Write(&part, 1); });
 }
 
-// descriptorWritev(descriptor, list, offset): as descriptorWrite, of all data in a row
+// descriptorWritev(descriptor, list, offset, looks): as descriptorWrite, of all data in a row
 Napi::Value Writev(const Napi::CallbackInfo& info) {
   Args args(info);
   os::Descriptor* descriptor = OpenDescriptor(args, 0, "write");
   const Napi::Value list = args.at(1);
   size_t offset = args.Size(2);
+  const uint32_t looks = args.Looks(3);
   if (args.ok() && !list.IsArray()) args.Reject("an array");
   if (!args.ok()) return info.Env().Undefined();
   const Napi::Array data = list.As<Napi::Array>();
@@ -85,7 +99,8 @@ Napi::Value Writev(const Napi::CallbackInfo& info) {
     offset -= skipped;
     if (each.length > skipped) parts.push_back({each.data + skipped, each.length - skipped});
   }
-  return MovedToJs(info.Env(), descriptor->Write(parts.data(), parts.size()));
+  return MovePatiently(info.Env(), looks,
+                       [&] { return descriptor->Write(parts.data(), parts.size()); });
 }
 
 // descriptorWait(descriptor, events, nanoseconds): whether one of the events is there

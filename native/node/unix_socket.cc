@@ -8,6 +8,7 @@
 #include "node/blocking_call.h"
 #include "node/descriptor.h"
 #include "node/env_data.h"
+#include "os/patience.h"
 #include "os/socket_file.h"
 #include "os/unix_socket.h"
 
@@ -266,16 +267,17 @@ std::vector<int> FdsOf(Args& args, size_t index) {
   return fds;
 }
 
-// socketSend(socket, data, offset, fds | undefined, address | undefined): bytes, -1 where it would
-// block
+// socketSend(socket, data, offset, looks, fds | undefined, address | undefined): bytes, -1 where it
+// would block, also at so many further looks
 Napi::Value Send(const Napi::CallbackInfo& info) {
   Args args(info);
   const os::Descriptor* socket = OpenDescriptor(args, 0, "send");
-  const std::vector<int> fds = FdsOf(args, 3);
-  const bool has_address = !info[4].IsUndefined();
-  const std::string address = has_address ? AddressOf(args, 4) : std::string();
+  const std::vector<int> fds = FdsOf(args, 4);
+  const bool has_address = !info[5].IsUndefined();
+  const std::string address = has_address ? AddressOf(args, 5) : std::string();
   const ByteSpan data = args.Bytes(1);
   const size_t offset = std::min<size_t>(args.Size(2), data.length);
+  const uint32_t looks = args.Looks(3);
   if (!args.ok()) return info.Env().Undefined();
   const struct iovec part = {data.data + offset, data.length - offset};
   os::SentMessage message = {};
@@ -284,7 +286,9 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   message.address = has_address ? &address : nullptr;
   message.fds = fds.data();
   message.fd_count = fds.size();
-  const os::Result<os::Moved> sent = os::SendMessage(socket->fd(), message);
+  const os::Result<os::Moved> sent = os::TryPatiently(
+      looks, [&] { return os::SendMessage(socket->fd(), message); },
+      [](const os::Result<os::Moved>& moved) { return moved.ok() && !moved.value().has_value(); });
   if (!sent.ok() && has_address) return Fail(info.Env(), sent.error(), Printable(address));
   return MovedToJs(info.Env(), sent);
 }
@@ -304,9 +308,10 @@ void TellFacts(EnvData* data, const os::ReceivedMessage& message) {
   std::copy(message.address.begin(), message.address.end(), data->received_address);
 }
 
-// socketReceive(socket, type, into, length, more, fdsMax): the length of the message, which lies in
-// `length` bytes of `into` and, where that is too short, in `more`; -1: nothing is there; -2: it
-// needs more room, and is still there. With descriptors a list: the length, and their handles.
+// socketReceive(socket, type, into, length, more, fdsMax, looks): the length of the message, which
+// lies in `length` bytes of `into` and, where that is too short, in `more`; -1: nothing is there;
+// -2: it needs more room, and is still there. With descriptors a list: the length, and their
+// handles.
 Napi::Value Receive(const Napi::CallbackInfo& info) {
   Args args(info);
   const os::Descriptor* socket = OpenDescriptor(args, 0, "recv");
@@ -316,14 +321,19 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
   const bool has_more = !info[4].IsUndefined();
   const ByteSpan more = has_more ? args.Bytes(4) : ByteSpan();
   const auto fds_max = static_cast<size_t>(args.Integer(5, 0, os::kDescriptorsMax));
+  const uint32_t looks = args.Looks(6);
   if (!args.ok()) return info.Env().Undefined();
   Napi::Env env = info.Env();
   EnvData* data = env.GetInstanceData<EnvData>();
   if (data->received_facts == nullptr) return Fail(env, {EINVAL, "socketInit"});
   const struct iovec parts[] = {{into.data, length}, {more.data, more.length}};
   os::ReceivedMessage message;
-  const os::Result<bool> received =
-      os::ReceiveMessage(socket->fd(), type, parts, has_more ? 2 : 1, fds_max, &message);
+  const os::Result<bool> received = os::TryPatiently(
+      looks,
+      [&] {
+        return os::ReceiveMessage(socket->fd(), type, parts, has_more ? 2 : 1, fds_max, &message);
+      },
+      [](const os::Result<bool>& result) { return result.ok() && !result.value(); });
   if (!received.ok()) return Fail(env, received.error());
   if (!received.value()) return Napi::Number::New(env, kNothingNow);
   TellFacts(data, message);
