@@ -70,7 +70,8 @@ export abstract class DescriptorObject {
   }
 
   /**
-   * Closes this object and leaves its descriptor open: it is the caller's now, as for `new net.Socket({ fd })`.
+   * Closes this object and leaves its descriptor open: it is the caller's now, as for `new net.Socket({ fd })`. The file
+   * of a socket stays, too.
    * Pending calls reject with `ERR_INTERPROC_CLOSED`. Throws `ERR_INTERPROC_CLOSED`.
    */
   detach(): number {

@@ -29,8 +29,12 @@ interface Poller {
 
 const pollerOf: unique symbol = Symbol.for('interproc.poller') as never;
 const eventsAtOnce = 64;
-/** Bun ends the process in uv_poll_init. The variable is for tests of what is done there instead. */
-const ownThread = process.versions.bun !== undefined || process.env.INTERPROC_NO_UV_POLL === '1';
+/**
+ * Bun ends the process in uv_poll_init, and Deno (2.9) tells of one event and no other. The variable is for tests of what is
+ * done there instead.
+ */
+const ownThread =
+  'bun' in process.versions || 'deno' in process.versions || process.env.INTERPROC_NO_UV_POLL === '1';
 
 /** Kept with the addon: test runners evaluate this module more than once over the same one. */
 function thePoller(): Poller {

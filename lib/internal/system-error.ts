@@ -9,6 +9,7 @@ import { IpcError, type IpcErrorCode } from '../errors.js';
 import type { Native } from './native.js';
 
 const names = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno as number, name]));
+names.set(109, 'ETOOMANYREFS'); // Node has no name for it
 
 function kernelSetting(name: string): string {
   try {
@@ -75,6 +76,8 @@ const limits: Record<string, (native: Native) => string> = {
   'EINVAL tee': () => 'both are ends of the same pipe',
   'EADDRINUSE bind': () =>
     'something has that name already; where it is the file of a dead server, { replaceStale: true } replaces it',
+  'EAGAIN flock': () =>
+    'another process keeps its folder locked (flock), which is done while the file of a dead socket is replaced',
   'ECONNREFUSED connect': () => 'nobody listens there; the socket that had that name is gone',
   'ECONNREFUSED send': () => 'nobody receives there; the socket that had that name is gone',
   'EPROTOTYPE connect': () => 'a socket of another type has that name',

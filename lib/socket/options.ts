@@ -35,7 +35,7 @@ export interface SendOptions {
 export interface BindOptions extends AccessOptions {
   /**
    * Replaces a file that a dead socket has left. One that is alive keeps its path, and what is no socket stays: `EADDRINUSE`.
-   * False by default.
+   * `EAGAIN` where another process keeps the folder locked (man 2 flock), which is done here meanwhile. False by default.
    */
   replaceStale?: boolean;
 }

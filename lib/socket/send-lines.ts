@@ -86,8 +86,8 @@ class SendLine implements Exit {
   }
 
   sleep(nanoseconds: number): void {
-    const descriptor = this.#isOwnFull() ? this.descriptor() : this.#theProbe().descriptor;
-    native.descriptorWait(descriptor, writable, nanoseconds);
+    const descriptor = this.#isOwnFull() ? this.descriptor() : this.#theProbe()?.descriptor;
+    if (descriptor !== undefined) native.descriptorWait(descriptor, writable, nanoseconds);
   }
 
   /** Nobody waits. */
@@ -101,19 +101,28 @@ class SendLine implements Exit {
 
   /** One of the two, as the other is ready and would tell so again and again. */
   #arm(): void {
-    if (this.#isOwnFull()) this.#sending.watch.arm(writable, true);
-    else this.#theProbe().watch.arm(writable, true);
+    const probe = this.#isOwnFull() ? undefined : this.#theProbe();
+    (probe ?? this.#sending).watch.arm(writable, true);
   }
 
   #isOwnFull(): boolean {
     return !native.descriptorWait(this.descriptor(), writable, 0);
   }
 
-  /** Throws as the sending does where there is no such receiver. */
-  #theProbe(): { descriptor: NativeDescriptor; watch: Watch } {
+  /**
+   * Throws as the sending does where there is no such receiver. Undefined: the receiver takes nothing but from the peer that
+   * it is connected to. Where that is this sender, only its own buffer counts, and that has room again; else the next try
+   * fails.
+   */
+  #theProbe(): { descriptor: NativeDescriptor; watch: Watch } | undefined {
     if (this.#probe === undefined) {
       const descriptor = createSocket('datagram');
-      using(descriptor, () => native.socketTryConnect(descriptor, this.address));
+      try {
+        using(descriptor, () => native.socketTryConnect(descriptor, this.address));
+      } catch (error) {
+        if ((error as { code?: string }).code === 'EPERM') return undefined;
+        throw error;
+      }
       const watch = new Watch(descriptor);
       watch.add(writable, this.turns);
       this.#probe = { descriptor, watch };

@@ -92,7 +92,8 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
   }
 
   /**
-   * From now on `send` goes there, and only what comes from there is received. man 2 connect.
+   * From now on `send` goes there, and only what comes from there is received. What it had received and nobody has taken
+   * is dropped by the kernel where it was connected before. man 2 connect.
    *
    * @throws `ENOENT`; `ECONNREFUSED` where nobody has that name any more; `EACCES`; `EPROTOTYPE`; `EPERM` where the other
    *   one is connected to somebody else; `ERR_INTERPROC_CLOSED`.
@@ -148,7 +149,7 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
   /**
    * The next message; null when there is none now. It is always whole. man 2 recvmsg.
    *
-   * @throws `ECONNRESET`, once, when the peer that it is connected to has closed; `EMSGSIZE` where another process takes
+   * @throws `ECONNRESET`, once, when its peer has connected to another and not taken all; `EMSGSIZE` where another process takes
    *   messages from the same socket, and a longer one came in between; `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`.
    */
   tryReceive(options?: ReceiveIntoOptions): SocketMessage | null {
@@ -172,11 +173,6 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
   /** Messages as they come. Leaving the loop closes nothing; closing the socket ends it. */
   [Symbol.asyncIterator](): AsyncIterableIterator<SocketMessage> {
     return seriesOf({ next: () => this.receive(), isClosed: () => this.closed });
-  }
-
-  /** Sends no more: the peer of a `socketPair` sees that. man 2 shutdown, SHUT_WR. */
-  end(): void {
-    native.socketEnd(this.descriptor);
   }
 
   /** @internal */

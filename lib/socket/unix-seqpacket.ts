@@ -93,7 +93,7 @@ export class UnixSeqpacket extends UnixSocket implements AsyncIterable<SocketMes
    * The next message; null when there is none now, undefined at the end: the other side has closed, or ended its writing.
    * It is always whole. man 2 recvmsg.
    *
-   * @throws `ECONNRESET`, once, when the other side closed without having read all; `EMSGSIZE` where another process takes
+   * @throws `ECONNRESET`, once and after the messages, when the other side closed without having read all; `EMSGSIZE` where another process takes
    *   messages from the same socket, and a longer one came in between; `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`.
    */
   tryReceive(options?: ReceiveIntoOptions): SocketMessage | null | undefined {

@@ -68,11 +68,11 @@ export abstract class UnixServer<Socket> extends DescriptorObject implements Asy
     try {
       return await this.reading.run('accept', options, {
         step: () => {
+          problem = undefined;
           const accepted = this.#accept((error) => {
             problem = error;
             this.#retryLater();
           });
-          if (accepted !== undefined) problem = undefined;
           return accepted ?? again;
         },
       });
@@ -84,14 +84,20 @@ export abstract class UnixServer<Socket> extends DescriptorObject implements Asy
   /** As `accept`, blocking the calling thread. `ERR_INTERPROC_BUSY` while asynchronous calls wait. */
   acceptSync(options?: SyncWaitOptions): Socket {
     let problem: unknown;
-    const step = () =>
-      this.#accept((error) => {
+    const step = () => {
+      problem = undefined;
+      const accepted = this.#accept((error) => {
         problem = error;
-      }) ?? again;
+      });
+      return accepted ?? again;
+    };
+    const sleep = (nanoseconds: number) => {
+      // Somebody is there, and so it would not sleep on the descriptor.
+      if (problem === undefined) this.sleep(readable, nanoseconds);
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, nanoseconds / 1e6);
+    };
     try {
-      return this.reading.runSync('accept', options, { step }, (nanoseconds) =>
-        this.sleep(readable, nanoseconds),
-      );
+      return this.reading.runSync('accept', options, { step }, sleep);
     } catch (error) {
       throw problem !== undefined && isTimeout(error) ? problem : error;
     }

@@ -80,6 +80,7 @@ export abstract class UnixSocket extends DescriptorObject {
   readonly #number: number;
   readonly #maxFds: number;
   readonly #received = theReceived();
+  #reset: unknown;
 
   /** @internal Takes over the descriptor. */
   protected constructor(type: SocketType, { descriptor, receive }: SocketSetup) {
@@ -169,7 +170,23 @@ export abstract class UnixSocket extends DescriptorObject {
     );
   }
 
-  #take({ into, size }: Target, looks: number): SocketMessage | undefined | typeof again {
+  /** The kernel tells of a reset before it gives what had come until then; here that comes first. */
+  #take(target: Target, looks: number): SocketMessage | undefined | typeof again {
+    let message: SocketMessage | undefined | typeof again;
+    try {
+      message = this.#takeNow(target, looks);
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ECONNRESET' || this.#reset !== undefined) throw error;
+      this.#reset = error;
+      message = this.#takeNow(target, 0);
+    }
+    const reset = this.#reset;
+    if (reset === undefined || (message !== again && message !== undefined)) return message;
+    this.#reset = undefined;
+    throw reset;
+  }
+
+  #takeNow({ into, size }: Target, looks: number): SocketMessage | undefined | typeof again {
     const { descriptor } = this;
     const { facts } = this.#received;
     const isStream = this.#type === 'stream';

@@ -122,11 +122,12 @@ Napi::Value BindFile(const Napi::CallbackInfo& info) {
 }
 
 // socketUnlink(path, identity): what socketBindFile gave: only if it is still that file; undefined:
-// whatever socket it is
+// whatever socket it is. The path may be longer than an address.
 Napi::Value Unlink(const Napi::CallbackInfo& info) {
   Args args(info);
-  const std::string path = AddressOf(args, 0);
+  const ByteSpan bytes = args.Bytes(0);
   if (!args.ok()) return info.Env().Undefined();
+  const std::string path(reinterpret_cast<const char*>(bytes.data), bytes.length);
   if (!info[1].IsArray()) {
     const os::Result<void> gone = os::UnlinkSocketFile(path);
     return gone.ok() ? info.Env().Undefined() : Fail(info.Env(), gone.error(), path);

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/draft.h"
@@ -42,6 +43,21 @@ bool RemoveStale(const std::string& path, const UniqueFd& folder) {
   return false;
 }
 
+// One at a time in this folder. The others hold it for a few system calls, and may be about
+// another file; only one that was stopped meanwhile, or who locks it for something else, is waited
+// for in vain: EAGAIN.
+Result<void> LockFolder(const UniqueFd& folder) {
+  constexpr int kTries = 500;
+  constexpr struct timespec kPause = {0, 1'000'000};
+  int error = EWOULDBLOCK;
+  for (int i = 0; i < kTries && (error == EWOULDBLOCK || error == EINTR); ++i) {
+    if (i > 0) (void)nanosleep(&kPause, nullptr);
+    if (flock(folder.get(), LOCK_EX | LOCK_NB) == 0) return {};
+    error = errno;
+  }
+  return Error{error, "flock"};
+}
+
 // Gives the file exactly what was asked for, where bind(2), which obeys the umask, has not.
 Result<FileStatus> SetAccessOf(const std::string& path, const Access& access) {
   const UniqueFd file(open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
@@ -66,12 +82,11 @@ Result<FileStatus> BindSocketFile(int fd, const std::string& path, const Access&
   if (fchmod(fd, access.mode) != 0) return LastError("fchmod");
   Result<void> bound = BindSocket(fd, path);
   if (!bound.ok() && bound.error().number == EADDRINUSE && replace_stale) {
-    // One at a time in this folder; who finds it locked has lost the race.
     const UniqueFd folder(open(DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder.valid()) return LastError("bind");
-    if (flock(folder.get(), LOCK_EX | LOCK_NB) == 0 && RemoveStale(path, folder)) {
-      bound = BindSocket(fd, path);
-    }
+    const Result<void> locked = LockFolder(folder);
+    if (!locked.ok()) return locked.error();
+    if (RemoveStale(path, folder)) bound = BindSocket(fd, path);
   }
   if (!bound.ok()) return bound.error();
   Result<FileStatus> status = SetAccessOf(path, access);

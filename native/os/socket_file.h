@@ -13,7 +13,7 @@ namespace interproc::os {
 // Binds a socket to `path`. The file never has more permissions than `access` gives. EADDRINUSE if
 // the path is taken; with `replace_stale` only if it is no socket or a live one: a file whose
 // socket nobody has bound any more is replaced. Two that do so at once don't take it from each
-// other.
+// other: the folder is locked meanwhile (man 2 flock), and EAGAIN if it stays so for half a second.
 Result<FileStatus> BindSocketFile(int fd, const std::string& path, const Access& access,
                                   bool replace_stale);
 

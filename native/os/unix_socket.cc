@@ -38,31 +38,33 @@ std::string FromRaw(const struct sockaddr_un& raw, socklen_t length) {
   return std::string(raw.sun_path, strnlen(raw.sun_path, size));
 }
 
-void SetNonBlocking(int fd, bool non_blocking) {
-  const int flags = fcntl(fd, F_GETFL);
-  (void)fcntl(fd, F_SETFL, non_blocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
-}
+// While it exists messages come with their time, and the end of the stream comes with nothing: so
+// an empty message of a seqpacket socket is told from the end. Not always: who else receives from
+// the socket has no room for that, and would lose descriptors.
+class Times {
+ public:
+  explicit Times(int fd) : fd_(fd) { Set(1); }
+  Times(const Times&) = delete;
+  Times& operator=(const Times&) = delete;
+  ~Times() { Set(0); }
 
-// Tells an empty message of a seqpacket socket, which comes with its time, from the end of the
-// stream, which comes with nothing.
-void PrepareSocket(int fd, int type) {
-  const int on = 1;
-  if (type == SOCK_SEQPACKET) (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on));
-}
+ private:
+  void Set(int on) const { (void)setsockopt(fd_, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)); }
+
+  const int fd_;
+};
 
 }  // namespace
 
 Result<UniqueFd> CreateSocket(int type) {
   UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return LastError("socket");
-  PrepareSocket(fd.get(), type);
   return fd;
 }
 
 Result<SocketPair> CreateSocketPair(int type) {
   int fds[2];
   if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) return LastError("socketpair");
-  for (const int fd : fds) PrepareSocket(fd, type);
   return SocketPair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
@@ -76,7 +78,6 @@ Result<UniqueFd> DuplicateSocket(int fd, int type) {
   const Result<int> its_type = SocketOption(own.get(), SO_TYPE);
   if (!its_type.ok()) return its_type.error();
   if (its_type.value() != type) return Error{EPROTOTYPE, "getsockopt"};
-  PrepareSocket(own.get(), type);
   return own;
 }
 
@@ -93,10 +94,11 @@ Result<void> ListenOn(int fd, int backlog) {
 
 Result<bool> TryConnect(int fd, const std::string& address) {
   const Address raw(address);
-  SetNonBlocking(fd, true);
+  const int flags = fcntl(fd, F_GETFL);
+  (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
   const int result = RetryOnEintr([&] { return connect(fd, raw.get(), raw.length); });
   const int error = errno;
-  SetNonBlocking(fd, false);
+  (void)fcntl(fd, F_SETFL, flags);
   if (result == 0) return true;
   if (error == EAGAIN) return false;
   return Error{error, "connect"};
@@ -118,14 +120,10 @@ Outcome ConnectBlocking(const BlockingCall& call, int fd, const std::string& add
 
 Result<UniqueFd> TryAccept(int fd) {
   // Each time: whoever shares the description may have made it blocking again, a spawn does so.
-  SetNonBlocking(fd, true);
+  (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   for (;;) {
     UniqueFd accepted(accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
-    if (accepted.valid()) {
-      const Result<int> type = SocketOption(accepted.get(), SO_TYPE);
-      if (type.ok()) PrepareSocket(accepted.get(), type.value());
-      return accepted;
-    }
+    if (accepted.valid()) return accepted;
     if (errno == EAGAIN) return UniqueFd();
     if (errno != EINTR && errno != ECONNABORTED) return LastError("accept");
   }
@@ -199,14 +197,16 @@ Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t 
                             size_t fds_max, ReceivedMessage* message) {
   size_t room = 0;
   for (size_t i = 0; i < count; ++i) room += parts[i].iov_len;
+  int there = 0;
   if (type != SOCK_STREAM) {
     // Of a datagram its length, of seqpacket that of all that is there: what doesn't fit stays.
-    int there = 0;
     if (ioctl(fd, FIONREAD, &there) == 0 && static_cast<size_t>(there) > room) {
       message->needed = static_cast<size_t>(there);
       return true;
     }
   }
+  std::optional<Times> times;
+  if (type == SOCK_SEQPACKET && there == 0) times.emplace(fd);
   struct sockaddr_un from = {};
   struct msghdr raw = {};
   raw.msg_iov = const_cast<struct iovec*>(parts);
@@ -252,7 +252,7 @@ Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t 
     message->fds.resize(fds_max);
     message->fds_lost = true;
   }
-  message->ended = received == 0 && type != SOCK_DGRAM && !has_time;
+  message->ended = received == 0 && type != SOCK_DGRAM && !has_time && there == 0;
   if (type == SOCK_DGRAM) message->address = FromRaw(from, raw.msg_namelen);
   return true;
 }
