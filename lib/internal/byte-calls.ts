@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { invalidType } from './arguments.js';
-import { type MessageData, messageBytes } from './bytes.js';
+import { checkLasting, lengthOf, type MessageData, messageBytes } from './bytes.js';
 import { withBytesWritten } from './bytes-written.js';
 import { type NativeDescriptor, native } from './native.js';
 import { checkTarget, keepScratch, type ReadOptions, scratchOf, type Target, viewOf } from './read-memory.js';
@@ -59,6 +59,7 @@ export class ByteReading {
   }
 
   #take({ into, size }: Target, looks: number): Buffer | undefined | typeof again {
+    if (into !== undefined) checkLasting(into, size, 'options.into');
     const length = native.descriptorRead(this.#end.descriptor(), into ?? scratchOf(size), size, looks);
     if (length < 0) return again;
     if (length === 0) return undefined;
@@ -88,19 +89,19 @@ export class ByteWriting {
   /** `move`: how, where that is not just writing. */
   tryWrite(data: MessageData, move: MoveOf = moveOf): number | null {
     const bytes = messageBytes(data);
-    return this.#try(bytes.length, move(bytes));
+    return this.#try(lengthOf(bytes), move(bytes));
   }
 
   tryWritev(list: readonly MessageData[]): number | null {
-    const { bytes, length } = checkList(list);
-    return this.#try(length, moveList(bytes));
+    const { length, move } = checkList(list);
+    return this.#try(length, move);
   }
 
   /** `move`: how, where that is not just writing. */
   write(data: MessageData, options: WaitOptions | undefined, move: MoveOf = moveOf): Promise<void> {
     try {
       const bytes = messageBytes(data);
-      return this.#write(bytes.length, move(bytes), options);
+      return this.#write(lengthOf(bytes), move(bytes), options);
     } catch (error) {
       return Promise.reject(withBytesWritten(error, 0));
     }
@@ -108,21 +109,21 @@ export class ByteWriting {
 
   writeSync(data: MessageData, options: SyncWaitOptions | undefined, move: MoveOf = moveOf): void {
     const bytes = messageBytes(data);
-    this.#writeSync(bytes.length, move(bytes), options);
+    this.#writeSync(lengthOf(bytes), move(bytes), options);
   }
 
   writev(list: readonly MessageData[], options: WaitOptions | undefined): Promise<void> {
     try {
-      const { bytes, length } = checkList(list);
-      return this.#write(length, moveList(bytes), options);
+      const { length, move } = checkList(list);
+      return this.#write(length, move, options);
     } catch (error) {
       return Promise.reject(withBytesWritten(error, 0));
     }
   }
 
   writevSync(list: readonly MessageData[], options: SyncWaitOptions | undefined): void {
-    const { bytes, length } = checkList(list);
-    this.#writeSync(length, moveList(bytes), options);
+    const { length, move } = checkList(list);
+    this.#writeSync(length, move, options);
   }
 
   /** Where a write was cut short: what comes after it would make no sense to who reads. */
@@ -190,15 +191,42 @@ export class ByteWriting {
   }
 }
 
-const moveOf: MoveOf = (bytes) => (descriptor, offset, looks) =>
-  native.descriptorWrite(descriptor, bytes, offset, looks);
+const moveOf: MoveOf = (bytes) => {
+  const length = lengthOf(bytes);
+  return (descriptor, offset, looks) => {
+    checkLasting(bytes, length, 'data');
+    return native.descriptorWrite(descriptor, bytes, offset, looks);
+  };
+};
 
-function moveList(list: readonly Uint8Array[]): Move {
-  return (descriptor, offset, looks) => native.descriptorWritev(descriptor, list, offset, looks);
+/** So many pieces at once: IOV_MAX. */
+const piecesMax = 1024;
+
+/** Goes on where it has come to: looking for that from the beginning would take long in a long list. */
+function moveList(pieces: readonly Uint8Array[], lengths: readonly number[]): Move {
+  let first = 0;
+  let before = 0;
+  return (descriptor, offset, looks) => {
+    while (offset - before >= (lengths[first] as number)) before += lengths[first++] as number;
+    const now = first === 0 && pieces.length <= piecesMax ? pieces : pieces.slice(first, first + piecesMax);
+    for (const [index, piece] of now.entries()) {
+      checkLasting(piece, lengths[first + index] as number, `list[${first + index}]`);
+    }
+    return native.descriptorWritev(descriptor, now, offset - before, looks);
+  };
 }
 
-function checkList(list: unknown): { bytes: Uint8Array[]; length: number } {
+/** Piece by piece, into lists of our own: those that methods of the caller's list make may be anything. */
+function checkList(list: unknown): { length: number; move: Move } {
   if (!Array.isArray(list)) throw invalidType('list', 'an instance of Array', list);
-  const bytes = list.map((data, index) => messageBytes(data, `list[${index}]`));
-  return { bytes, length: bytes.reduce((total, each) => total + each.length, 0) };
+  const pieces: Uint8Array[] = [];
+  const lengths: number[] = [];
+  let length = 0;
+  for (let index = 0; index < list.length; index++) {
+    const piece = messageBytes(list[index], `list[${index}]`);
+    pieces.push(piece);
+    lengths.push(lengthOf(piece));
+    length += lengthOf(piece);
+  }
+  return { length, move: moveList(pieces, lengths) };
 }

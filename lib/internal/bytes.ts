@@ -23,6 +23,8 @@ const kind = getter<string | undefined>(typedArray, Symbol.toStringTag);
 const byteLength = getter<number>(typedArray, 'byteLength');
 const byteOffset = getter<number>(typedArray, 'byteOffset');
 const buffer = getter<ArrayBufferLike>(typedArray, 'buffer');
+// Of what can grow: Node 20 has it, older types don't know it.
+const resizable = getter<boolean>(ArrayBuffer.prototype, 'resizable');
 const viewLength = getter<number>(view, 'byteLength');
 const viewOffset = getter<number>(view, 'byteOffset');
 const viewBuffer = getter<ArrayBufferLike>(view, 'buffer');
@@ -42,19 +44,40 @@ export function byteLengthOf(data: Bytes, name: string): number {
     if (length === 0) keys.call(data);
     return length;
   } catch {
-    throw invalidValue(name, 'must have its memory, and that was moved away or made smaller', data);
+    throw movedAway(name, data);
   }
 }
 
-/** The first `length` bytes of it: in a view that does not grow, as one of shared memory may. */
+/** How many bytes it has now: none where its memory was moved away. */
+export function lengthOf(bytes: Uint8Array): number {
+  return byteLength.call(bytes);
+}
+
+/**
+ * Throws `ERR_INVALID_ARG_VALUE`, naming `name`, where that are less than `length` by now: while a call waits, its caller may
+ * move the memory away.
+ */
+export function checkLasting(bytes: Uint8Array, length: number, name: string): void {
+  if (byteLength.call(bytes) < length) throw movedAway(name, bytes);
+}
+
+function movedAway(name: string, data: Bytes): TypeError {
+  return invalidValue(name, 'must have its memory, and that was moved away or made smaller', data);
+}
+
+/** The first `length` bytes of it: in a view that does not grow, as one of shared or resizable memory may. */
 export function bytesOf(data: Bytes, length: number): Uint8Array {
   if (data instanceof Buffer) return data; // those have a fixed length
   if (!ArrayBuffer.isView(data)) return new Uint8Array(data, 0, length);
   const name = kind.call(data);
   if (name === undefined) return new Uint8Array(viewBuffer.call(data), viewOffset.call(data), length);
   const memory = buffer.call(data);
-  if (name === 'Uint8Array' && !(memory instanceof SharedArrayBuffer)) return data as Uint8Array;
+  if (name === 'Uint8Array' && !grows(memory)) return data as Uint8Array;
   return new Uint8Array(memory, byteOffset.call(data), length);
+}
+
+function grows(memory: ArrayBufferLike): boolean {
+  return memory instanceof SharedArrayBuffer || resizable?.call(memory) === true;
 }
 
 /** The bytes of a message: those of the caller, or of its text. Throws `ERR_INVALID_ARG_TYPE`, naming `name`. */

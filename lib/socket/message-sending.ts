@@ -1,5 +1,5 @@
 /** Sending messages, each as a whole: what datagram and seqpacket sockets have in common. */
-import { type MessageData, messageBytes } from '../internal/bytes.js';
+import { checkLasting, lengthOf, type MessageData, messageBytes } from '../internal/bytes.js';
 import { type NativeDescriptor, native } from '../internal/native.js';
 import { again, type Turns, type Work } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
@@ -49,11 +49,13 @@ export function sendSyncBy(
 }
 
 function workOf(exit: Exit, bytes: Uint8Array, luggage: Luggage): Work<void> {
+  const length = lengthOf(bytes);
   return {
-    step: (looks) =>
-      native.socketSend(exit.descriptor(), bytes, 0, looks, luggage.fds, exit.address) < 0
-        ? again
-        : undefined,
+    step(looks) {
+      checkLasting(bytes, length, 'data');
+      const sent = native.socketSend(exit.descriptor(), bytes, 0, looks, luggage.fds, exit.address);
+      return sent < 0 ? again : undefined;
+    },
     waits: () => luggage.hold(),
   };
 }

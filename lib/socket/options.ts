@@ -80,5 +80,8 @@ export function checkFds(options: SendOptions | undefined): readonly number[] | 
   if (fds.length > fdsMax) {
     throw outOfRange('options.fds.length', `<= ${fdsMax}, what the kernel takes with a message`, fds.length);
   }
-  return fds.length === 0 ? undefined : fds.map((fd, index) => checkFd(fd, `options.fds[${index}]`));
+  // One by one, into a list of our own: what methods of the caller's list make may be anything.
+  const checked: number[] = [];
+  for (let index = 0; index < fds.length; index++) checked.push(checkFd(fds[index], `options.fds[${index}]`));
+  return checked.length === 0 ? undefined : checked;
 }

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { checkInteger } from '../internal/arguments.js';
+import { checkLasting } from '../internal/bytes.js';
 import { DescriptorObject } from '../internal/descriptor-object.js';
 import { type Native, type NativeDescriptor, native } from '../internal/native.js';
 import { readable } from '../internal/poller.js';
@@ -188,6 +189,7 @@ export abstract class UnixSocket extends DescriptorObject {
 
   #takeNow({ into, size }: Target, looks: number): SocketMessage | undefined | typeof again {
     const { descriptor } = this;
+    if (into !== undefined) checkLasting(into, size, 'options.into');
     const { facts } = this.#received;
     const isStream = this.#type === 'stream';
     for (let least = isStream ? size : 0; ; least = facts[fact.needed] as number) {

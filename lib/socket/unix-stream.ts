@@ -5,7 +5,7 @@ import type { ReadableStream, WritableStream } from 'node:stream/web';
 import { checkFd, invalidValue } from '../internal/arguments.js';
 import { ByteReading, ByteWriting, type MoveOf } from '../internal/byte-calls.js';
 import { duplexOf, webReadableOf, webWritableOf } from '../internal/byte-streams.js';
-import { type MessageData, messageBytes } from '../internal/bytes.js';
+import { checkLasting, lengthOf, type MessageData, messageBytes } from '../internal/bytes.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { native } from '../internal/native.js';
 import { readable, writable } from '../internal/poller.js';
@@ -216,7 +216,7 @@ export function streamOf(setup: SocketSetup): UnixStream {
 
 function checkLuggage(data: MessageData, options: SendOptions | undefined): readonly number[] | undefined {
   const fds = checkFds(options);
-  if (fds !== undefined && messageBytes(data).length === 0) {
+  if (fds !== undefined && lengthOf(messageBytes(data)) === 0) {
     throw invalidValue('data', 'must have a byte at least, for descriptors to go with it', data);
   }
   return fds;
@@ -225,6 +225,11 @@ function checkLuggage(data: MessageData, options: SendOptions | undefined): read
 /** The descriptors go with the first byte. */
 const withLuggage =
   (luggage: Luggage): MoveOf =>
-  (bytes) =>
-  (descriptor, offset, looks) =>
-    native.socketSend(descriptor, bytes, offset, looks, offset === 0 ? luggage.fds : undefined, undefined);
+  (bytes) => {
+    const length = lengthOf(bytes);
+    return (descriptor, offset, looks) => {
+      checkLasting(bytes, length, 'data');
+      const fds = offset === 0 ? luggage.fds : undefined;
+      return native.socketSend(descriptor, bytes, offset, looks, fds, undefined);
+    };
+  };

@@ -81,19 +81,37 @@ Napi::Value Write(const Napi::CallbackInfo& info) {
   return MovePatiently(info.Env(), looks, [&] { return descriptor->Write(&part, 1); });
 }
 
-// descriptorWritev(descriptor, list, offset, looks): as descriptorWrite, of all data in a row
+// What is in a list, at most so much. Getters there run JS: before anything of the call is taken
+// that JS can take away.
+std::vector<Napi::Value> ElementsOf(Args& args, size_t index, size_t most) {
+  std::vector<Napi::Value> elements;
+  if (!args.at(index).IsArray()) {
+    args.Reject("an array");
+    return elements;
+  }
+  const Napi::Array list = args.at(index).As<Napi::Array>();
+  for (uint32_t at = 0; at < list.Length() && elements.size() < most; ++at) {
+    elements.push_back(list.Get(at));
+    if (elements.back().IsEmpty()) {
+      args.Reject("a list");
+      break;
+    }
+  }
+  return elements;
+}
+
+// descriptorWritev(descriptor, list, offset, looks): as descriptorWrite, of all data in a row; of
+// the first 1,024 pieces
 Napi::Value Writev(const Napi::CallbackInfo& info) {
   Args args(info);
+  const std::vector<Napi::Value> list = ElementsOf(args, 1, kPartsMax);
   os::Descriptor* descriptor = OpenDescriptor(args, 0, "write");
-  const Napi::Value list = args.at(1);
   size_t offset = args.Size(2);
   const uint32_t looks = args.Looks(3);
-  if (args.ok() && !list.IsArray()) args.Reject("an array");
   if (!args.ok()) return info.Env().Undefined();
-  const Napi::Array data = list.As<Napi::Array>();
   std::vector<struct iovec> parts;
-  for (uint32_t index = 0; index < data.Length() && parts.size() < kPartsMax; ++index) {
-    const ByteSpan each = args.ToBytes(data.Get(index));
+  for (const Napi::Value& piece : list) {
+    const ByteSpan each = args.ToBytes(piece);
     if (!args.ok()) return info.Env().Undefined();
     const size_t skipped = std::min(offset, each.length);
     offset -= skipped;

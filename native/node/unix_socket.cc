@@ -248,7 +248,8 @@ Napi::Value SetOption(const Napi::CallbackInfo& info) {
   return set.ok() ? info.Env().Undefined() : Fail(info.Env(), set.error());
 }
 
-// The descriptors at `index`, if any; of an own copy, as the next argument may run JS.
+// The descriptors at `index`, if any. REQUIRES that nothing of the call has been taken yet that
+// JS can take away: a getter in the list runs some.
 std::vector<int> FdsOf(Args& args, size_t index) {
   std::vector<int> fds;
   if (!args.ok() || args.at(index).IsUndefined()) return fds;
@@ -272,8 +273,8 @@ std::vector<int> FdsOf(Args& args, size_t index) {
 // would block, also at so many further looks
 Napi::Value Send(const Napi::CallbackInfo& info) {
   Args args(info);
-  const os::Descriptor* socket = OpenDescriptor(args, 0, "send");
   const std::vector<int> fds = FdsOf(args, 4);
+  const os::Descriptor* socket = OpenDescriptor(args, 0, "send");
   const bool has_address = !info[5].IsUndefined();
   const std::string address = has_address ? AddressOf(args, 5) : std::string();
   const ByteSpan data = args.Bytes(1);

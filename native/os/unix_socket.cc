@@ -197,16 +197,23 @@ Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t 
                             size_t fds_max, ReceivedMessage* message) {
   size_t room = 0;
   for (size_t i = 0; i < count; ++i) room += parts[i].iov_len;
-  int there = 0;
+  bool may_be_end = type == SOCK_STREAM;
+  std::optional<Times> times;
   if (type != SOCK_STREAM) {
-    // Of a datagram its length, of seqpacket that of all that is there: what doesn't fit stays.
-    if (ioctl(fd, FIONREAD, &there) == 0 && static_cast<size_t>(there) > room) {
+    // How long the next one is: what doesn't fit stays.
+    const ssize_t there =
+        RetryOnEintr([&] { return recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT); });
+    if (there < 0) {
+      if (errno == EAGAIN) return false;
+      return LastError("recv");
+    }
+    if (static_cast<size_t>(there) > room) {
       message->needed = static_cast<size_t>(there);
       return true;
     }
+    may_be_end = type == SOCK_SEQPACKET && there == 0;
+    if (may_be_end) times.emplace(fd);
   }
-  std::optional<Times> times;
-  if (type == SOCK_SEQPACKET && there == 0) times.emplace(fd);
   struct sockaddr_un from = {};
   struct msghdr raw = {};
   raw.msg_iov = const_cast<struct iovec*>(parts);
@@ -252,7 +259,7 @@ Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t 
     message->fds.resize(fds_max);
     message->fds_lost = true;
   }
-  message->ended = received == 0 && type != SOCK_DGRAM && !has_time && there == 0;
+  message->ended = received == 0 && may_be_end && !has_time;
   if (type == SOCK_DGRAM) message->address = FromRaw(from, raw.msg_namelen);
   return true;
 }
