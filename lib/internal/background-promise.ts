@@ -1,7 +1,14 @@
 /** Calls in the background that belong to no object yet: opening, connecting. */
 
 import { BackgroundCall } from './background-call.js';
-import { checkTimeout, keepPromises, type SyncWaitOptions, type WaitOptions, wait, waitSync } from './waiting.js';
+import {
+  checkTimeout,
+  keepPromises,
+  type SyncWaitOptions,
+  type WaitOptions,
+  wait,
+  waitSync,
+} from './waiting.js';
 
 export interface Background<Raw, T> {
   /** Names it in a timeout's error. */
