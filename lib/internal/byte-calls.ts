@@ -1,5 +1,5 @@
 /** Reading and writing streams of bytes: what the ends of pipes and stream sockets have in common. */
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { invalidType } from './arguments.js';
 import { checkLasting, lengthOf, type MessageData, messageBytes } from './bytes.js';
@@ -201,6 +201,8 @@ const moveOf: MoveOf = (bytes) => {
 
 /** So many pieces at once: IOV_MAX. */
 const piecesMax = 1024;
+/** Up to so many bytes are written as one: PIPE_BUF. */
+const wholeBytes = 4096;
 
 /** Goes on where it has come to: looking for that from the beginning would take long in a long list. */
 function moveList(pieces: readonly Uint8Array[], lengths: readonly number[]): Move {
@@ -228,5 +230,7 @@ function checkList(list: unknown): { length: number; move: Move } {
     lengths.push(lengthOf(piece));
     length += lengthOf(piece);
   }
-  return { length, move: moveList(pieces, lengths) };
+  // More calls than one would make more writes than one of it.
+  const isCopied = pieces.length > piecesMax && length <= wholeBytes;
+  return { length, move: isCopied ? moveOf(Buffer.concat(pieces)) : moveList(pieces, lengths) };
 }

@@ -3,7 +3,7 @@ import { MappedFile, type PipeReader } from 'interproc';
 import { describe, expect, it } from 'vitest';
 import { failureOf, misuse } from '../support/failures.js';
 import { tempPath } from '../support/names.js';
-import { leavesNothingOpen, openPipe, pattern, readExactly } from '../support/pipes.js';
+import { expectBytes, leavesNothingOpen, openPipe, pattern, readExactly } from '../support/pipes.js';
 
 leavesNothingOpen();
 
@@ -37,8 +37,8 @@ describe.each(forms)('%s', (_, read) => {
     const { reader, writer } = openPipe({ capacity: 1 << 20 });
     const data = pattern(300_000);
     writer.tryWrite(data);
-    expect(await read(reader)).toEqual(data.subarray(0, 65_536));
-    expect(await read(reader, { size: 1 << 20 })).toEqual(data.subarray(65_536));
+    expectBytes(await read(reader), data.subarray(0, 65_536));
+    expectBytes(await read(reader, { size: 1 << 20 }), data.subarray(65_536));
   });
 
   it('fills `into`, and gives a view of what was filled', async () => {
@@ -173,7 +173,7 @@ describe('a transfer of many bytes', () => {
         at += size;
       }
     })();
-    expect(await readExactly(reader, data.length)).toEqual(data);
+    expectBytes(await readExactly(reader, data.length), data);
     await writing;
   });
 });

@@ -2,7 +2,15 @@
 import type { MessageData, PipeWriter } from 'interproc';
 import { describe, expect, it } from 'vitest';
 import { failureOf, misuse, systemError } from '../support/failures.js';
-import { fill, leavesNothingOpen, openPipe, pattern, readAll, readExactly } from '../support/pipes.js';
+import {
+  expectBytes,
+  fill,
+  leavesNothingOpen,
+  openPipe,
+  pattern,
+  readAll,
+  readExactly,
+} from '../support/pipes.js';
 
 leavesNothingOpen();
 
@@ -74,7 +82,7 @@ describe('tryWrite', () => {
     const { reader, writer } = openPipe({ capacity: 8192 });
     expect(writer.tryWrite(pattern(10_000))).toBe(8192);
     expect(writer.tryWrite('x')).toBeNull();
-    expect(reader.tryRead()).toEqual(pattern(10_000).subarray(0, 8192));
+    expect(reader.tryRead()).toEqual(pattern(8192));
   });
 
   it('writes up to PIPE_BUF bytes as a whole or not at all', () => {
@@ -106,7 +114,7 @@ describe('write', () => {
     const head = await readExactly(reader, 1);
     await new Promise((resolve) => setImmediate(resolve));
     expect([written, reader.bytesAvailable]).toEqual([false, 65_535]);
-    expect(Buffer.concat([head, await readExactly(reader, 65_536)])).toEqual(pattern(65_537));
+    expectBytes(Buffer.concat([head, await readExactly(reader, 65_536)]), pattern(65_537));
     await writing;
   });
 
@@ -114,7 +122,7 @@ describe('write', () => {
     const { reader, writer } = openPipe();
     const all = Array.from({ length: 20 }, (_, seed) => pattern(30_000, seed));
     const writing = all.map((data, index) => (index % 2 === 0 ? writer.write(data) : writer.writev([data])));
-    expect(await readExactly(reader, 600_000)).toEqual(Buffer.concat(all));
+    expectBytes(await readExactly(reader, 600_000), Buffer.concat(all));
     await Promise.all(writing);
   });
 
@@ -167,7 +175,7 @@ describe('writev', () => {
     const list = Array.from({ length: 50 }, (_, index) => pattern(index * 37, index));
     const writing = writer.writev(list);
     const expected = Buffer.concat(list);
-    expect(await readExactly(reader, expected.length)).toEqual(expected);
+    expectBytes(await readExactly(reader, expected.length), expected);
     await writing;
   });
 
@@ -181,7 +189,7 @@ describe('writev', () => {
     const { reader, writer } = openPipe();
     const list = Array.from({ length: 60_000 }, (_, index) => pattern(index % 5, index));
     const writing = writer.writev(list).then(() => writer.close());
-    expect(await readAll(reader)).toEqual(Buffer.concat(list));
+    expectBytes(await readAll(reader), Buffer.concat(list));
     await writing;
   });
 });

@@ -79,6 +79,11 @@ export async function readAll(reader: AsyncIterable<Uint8Array>): Promise<Buffer
   return Buffer.concat(chunks);
 }
 
+/** For many bytes: toEqual() takes a second for each hundred thousand. */
+export function expectBytes(actual: unknown, expected: Buffer): void {
+  if (!(actual instanceof Buffer && actual.equals(expected))) expect(actual).toEqual(expected);
+}
+
 /** Of this process. */
 export function threads(): number {
   return readdirSync('/proc/self/task').length;
