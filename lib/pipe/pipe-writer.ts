@@ -117,10 +117,10 @@ export class PipeWriter extends PipeEnd {
     this.#bytes.writevSync(list, options);
   }
 
-  /** A stream of Node over it. Ending or destroying the stream closes the writer. */
+  /** A stream of Node over it; in packet mode each chunk is a packet. Ending or destroying the stream closes the writer. */
   toWritable(options?: WritableOptions): Writable {
     this.checkOpen();
-    return writableOf(this, options);
+    return writableOf(this, options, this.packet);
   }
 
   /** A stream of the web over it. Closing or aborting the stream closes the writer. */
