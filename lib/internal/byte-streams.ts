@@ -63,8 +63,15 @@ export function readableOf(source: ByteSource, options: ReadableOptions | undefi
   return new Readable({ ...options, ...reading(source), ...closing(source) });
 }
 
-export function writableOf(sink: ByteSink, options: WritableOptions | undefined): Writable {
-  return new Writable({ ...options, decodeStrings: true, ...writing(sink), ...closing(sink) });
+/** `oneByOne`: each chunk is a write of its own, also where several wait. */
+export function writableOf(
+  sink: ByteSink,
+  options: WritableOptions | undefined,
+  oneByOne: boolean,
+): Writable {
+  const { write, writev } = writing(sink);
+  const how = oneByOne ? { write, writev: undefined } : { write, writev };
+  return new Writable({ ...options, decodeStrings: true, ...how, ...closing(sink) } as WritableOptions);
 }
 
 /** `end`: no more is written. */

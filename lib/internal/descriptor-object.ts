@@ -61,7 +61,7 @@ export abstract class DescriptorObject {
   close(): void {
     if (this.#closed) return;
     this.#end();
-    this.onClosed();
+    this.onClosed(() => this.#closedError());
     native.descriptorClose(this.#descriptor);
   }
 
@@ -93,8 +93,8 @@ export abstract class DescriptorObject {
   /** @internal Ends what waits beside the turns. */
   protected onEnd(_error: () => unknown): void {}
 
-  /** @internal Before the descriptor goes; not where somebody else takes it over. */
-  protected onClosed(): void {}
+  /** @internal Before the descriptor goes; not where somebody else takes it over. `error`: that it is closed. */
+  protected onClosed(_error: () => unknown): void {}
 
   /** @internal */
   protected onKeep(_kept: boolean): void {}

@@ -12,6 +12,8 @@ export interface Move {
   over?(): void;
   /** It ended half-way. */
   tear?(): void;
+  /** Of the pipe that it copies into: who closes that ends them. */
+  readonly into?: Set<Moving>;
   kept: boolean;
 }
 
@@ -19,6 +21,7 @@ export class Moving {
   readonly #move: Move;
   #call: BackgroundCall<number> | undefined;
   #moved = 0;
+  #closed: unknown;
   readonly work: Work<number> = { step: () => this.#step(), giveUp: () => this.#giveUp() };
 
   constructor(move: Move) {
@@ -35,6 +38,13 @@ export class Moving {
     this.#call?.sleep(nanoseconds);
   }
 
+  /** The other end is closed: ends it, unless it has come to its end by itself. */
+  close(error: unknown): void {
+    this.#closed = error;
+    this.#call?.cancel();
+    this.#move.over?.();
+  }
+
   /** The error, which tells how far it came. */
   failed(error: unknown): unknown {
     return withBytesWritten(error, this.#moved);
@@ -47,8 +57,12 @@ export class Moving {
       this.#call = new BackgroundCall(start, over ?? (() => {}));
       this.#call.keep(kept);
     }
-    const { result } = this.#call;
-    return result === undefined ? again : result.value;
+    try {
+      const { result } = this.#call;
+      return result === undefined ? again : result.value;
+    } catch (error) {
+      throw this.#closed ?? error;
+    }
   }
 
   #giveUp(): boolean {

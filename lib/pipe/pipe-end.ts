@@ -23,6 +23,9 @@ export interface PipeEndSetup {
   path: string;
 }
 
+/** What an end asks to be moved. */
+type Asked = Pick<Move, 'length' | 'start' | 'tear' | 'into'>;
+
 export abstract class PipeEnd extends DescriptorObject {
   readonly #packet: boolean;
   readonly #moving = new Set<Moving>();
@@ -68,27 +71,24 @@ export abstract class PipeEnd extends DescriptorObject {
   protected async move(
     call: string,
     turns: Turns,
-    move: Pick<Move, 'length' | 'start' | 'tear'>,
+    move: Asked,
     options: WaitOptions | undefined,
   ): Promise<number> {
     const moving = new Moving({ ...move, over: () => turns.serve(), kept: this.kept });
     this.#moving.add(moving);
+    move.into?.add(moving);
     try {
       return await turns.run(call, options, moving.work);
     } catch (error) {
       throw moving.failed(error);
     } finally {
       this.#moving.delete(moving);
+      move.into?.delete(moving);
     }
   }
 
   /** @internal */
-  protected moveSync(
-    call: string,
-    turns: Turns,
-    move: Pick<Move, 'length' | 'start' | 'tear'>,
-    options: SyncWaitOptions | undefined,
-  ): number {
+  protected moveSync(call: string, turns: Turns, move: Asked, options: SyncWaitOptions | undefined): number {
     const moving = new Moving({ ...move, kept: false });
     try {
       return turns.runSync(call, options, moving.work, (nanoseconds) => moving.sleep(nanoseconds));

@@ -125,32 +125,37 @@ export class PipeReader extends PipeEnd implements AsyncIterable<Buffer> {
 
   /**
    * Copies what is in the pipe into another pipe, and leaves it here: at most `length` bytes. Null when nothing could be
-   * copied now, undefined at the end. man 2 tee.
+   * copied now, also as calls of either end wait; undefined at the end. man 2 tee.
    *
-   * @throws `EINVAL` for the two ends of one pipe; `EPIPE`; `ERR_INTERPROC_CLOSED` for either.
+   * @throws `EINVAL` for the two ends of one pipe; `EPIPE`; `ERR_INTERPROC_CLOSED` for either; `ERR_INTERPROC_TORN`.
    */
   tryTee(writer: PipeWriter, length: number): number | null | undefined {
     const { descriptor } = this;
     const to = teeTarget(writer);
     const most = checkInteger(length, 'length', 0);
-    return this.reading.idle ? told(native.pipeTee(descriptor, to, most), most) : null;
+    const isFree = this.reading.idle && to.turns.idle;
+    return isFree ? told(native.pipeTee(descriptor, to.descriptor, most), most) : null;
   }
 
-  /** As `tryTee`, waiting on a thread of its own until something could be copied; undefined at the end. */
+  /**
+   * As `tryTee`, waiting on a thread of its own until something could be copied; undefined at the end. The writer's own
+   * calls go on meanwhile: in the middle of a long `write` of it the copy may come between two parts of that.
+   */
   async tee(writer: PipeWriter, length: number, options?: WaitOptions): Promise<number | undefined> {
     return copied(await this.move('tee', this.reading, this.#teeing(writer, length), options), length);
   }
 
-  /** As `tee`, blocking the calling thread. */
+  /** As `tee`, blocking the calling thread. `ERR_INTERPROC_BUSY` while asynchronous calls of either end wait. */
   teeSync(writer: PipeWriter, length: number, options?: SyncWaitOptions): number | undefined {
+    teeTarget(writer).turns.checkFree();
     return copied(this.moveSync('tee', this.reading, this.#teeing(writer, length), options), length);
   }
 
-  #teeing(writer: PipeWriter, length: number): { length: number; start(id: number): void } {
-    teeTarget(writer);
+  #teeing(writer: PipeWriter, length: number) {
     return {
       length: checkInteger(length, 'length', 0),
-      start: (id) => native.pipeTeeStart(id, this.descriptor, teeTarget(writer), length),
+      into: teeTarget(writer).tees,
+      start: (id: number) => native.pipeTeeStart(id, this.descriptor, teeTarget(writer).descriptor, length),
     };
   }
 }

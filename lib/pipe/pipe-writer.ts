@@ -15,22 +15,36 @@ import type { MessageData } from '../internal/bytes.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { type NativeDescriptor, native } from '../internal/native.js';
 import { writable } from '../internal/poller.js';
+import type { Turns } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
+import type { Moving } from './moving.js';
 import { PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
 import type { PipeFromFdOptions } from './pipe-reader.js';
 
-/** What tee(2) writes to. Throws `ERR_INVALID_ARG_TYPE`, `ERR_INTERPROC_CLOSED`. */
-export let teeTarget: (writer: unknown) => NativeDescriptor;
+/** What tee(2) writes to. */
+export interface TeeTarget {
+  readonly descriptor: NativeDescriptor;
+  /** Its calls that write. */
+  readonly turns: Turns;
+  /** What copies into it. */
+  readonly tees: Set<Moving>;
+}
+
+/** Throws `ERR_INVALID_ARG_TYPE`, `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_TORN`. */
+export let teeTarget: (writer: unknown) => TeeTarget;
 
 export class PipeWriter extends PipeEnd {
   /** Bytes: writes up to here are never mixed with those of other writers. man 7 pipe */
   static readonly PIPE_BUF: number = pipeBuf;
   readonly #bytes: ByteWriting;
+  readonly #tees = new Set<Moving>();
 
   static {
     teeTarget = (writer) => {
       if (!(writer instanceof PipeWriter)) throw invalidType('writer', 'an instance of PipeWriter', writer);
-      return writer.descriptor;
+      const { descriptor, writing: turns } = writer;
+      writer.#bytes.checkWhole();
+      return { descriptor, turns, tees: writer.#tees };
     };
   }
 
@@ -103,10 +117,10 @@ export class PipeWriter extends PipeEnd {
     this.#bytes.writevSync(list, options);
   }
 
-  /** A stream of Node over it. Ending or destroying the stream closes the writer. */
+  /** A stream of Node over it; in packet mode each chunk is a packet. Ending or destroying the stream closes the writer. */
   toWritable(options?: WritableOptions): Writable {
     this.checkOpen();
-    return writableOf(this, options);
+    return writableOf(this, options, this.packet);
   }
 
   /** A stream of the web over it. Closing or aborting the stream closes the writer. */
@@ -141,6 +155,11 @@ export class PipeWriter extends PipeEnd {
   /** As `spliceFrom`, blocking the calling thread. */
   spliceFromSync(fd: HasFd, length: number, options?: SyncWaitOptions): number {
     return this.moveSync('splice', this.writing, this.#splicingFrom(fd, length), options);
+  }
+
+  /** @internal */
+  protected override onClosed(error: () => unknown): void {
+    for (const moving of this.#tees) moving.close(error());
   }
 
   #splicingFrom(fd: HasFd, length: number) {
