@@ -6,6 +6,10 @@ export interface Features {
   readonly sharedMemory: boolean;
   readonly mappedFile: boolean;
   readonly sysvSharedMemory: boolean;
+  /** `createPipe`, `Fifo` and the ends of pipes. */
+  readonly pipe: boolean;
+  /** UNIX sockets: `UnixDatagram`, `UnixSeqpacket`, `UnixStream`, their servers and `socketPair`. */
+  readonly socket: boolean;
   /** `waitOn`, `waitOnSync`, `wake`. */
   readonly waiting: boolean;
   /** Whether any number of `waitOn` can be pending (futex_waitv, Linux 5.16), or just 500. */
@@ -24,6 +28,8 @@ export const features: Features = Object.freeze({
   sharedMemory: isLoaded,
   mappedFile: isLoaded,
   sysvSharedMemory: isLoaded,
+  pipe: isLoaded,
+  socket: isLoaded,
   waiting: isLoaded,
   futexWaitv: isLoaded && native.hasFutexWaitv,
   channel: isLoaded,

@@ -35,11 +35,14 @@ export interface Task {
   most: number;
   /** The descriptor over which the bench talks to it. */
   control: number;
-  /** Descriptors of two channels, for what the lead sends and for what it receives. */
-  channels: number[];
+  /**
+   * Descriptors that it was handed. Two channels: for what the lead sends, and for what it receives. Pipes: what this side
+   * sends by, and what it receives by. A socket: both.
+   */
+  handed: number[];
   /** A name that nothing else in the system has. */
   name: string;
-  /** A folder for sockets. */
+  /** A folder for sockets and FIFOs. */
   folder: string;
   /** The CPUs of the lead and of the other side. */
   cpus: readonly [number, number];
@@ -59,5 +62,5 @@ export interface Side {
 export const controlFd = 3;
 /** For a side that the lead starts itself: the bench's line to it. */
 export const followControlFd = 4;
-/** The channels, for those who use them. */
-export const channelFds: readonly number[] = [4, 5];
+/** The first of those that it was handed. */
+export const handedFd = 4;

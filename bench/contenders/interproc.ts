@@ -13,12 +13,14 @@ import type { Side, Task } from './contender.js';
 export async function open(task: Task): Promise<Side> {
   const { shape, role } = task;
   if (shape.kind === 'memory') return (await import('./interproc-memory.js')).openMemory(task, shape);
+  if (shape.kind === 'descriptor')
+    return (await import('./interproc-descriptors.js')).openDescriptors(task, shape);
   if (shape.kind === 'mapped') return (await import('./arrays.js')).open(task);
   if (shape.kind === 'one-way') {
-    const channel = Channel.fromFd(task.channels[0] as number);
+    const channel = Channel.fromFd(task.handed[0] as number);
     return role === 'lead' ? sending(channel.sender(), shape) : receiving(channel.receiver(), shape);
   }
-  const [there, back] = task.channels.map((fd) => Channel.fromFd(fd)) as [Channel, Channel];
+  const [there, back] = task.handed.map((fd) => Channel.fromFd(fd)) as [Channel, Channel];
   return role === 'lead'
     ? pinging(there.sender(), back.receiver(), shape, task.most)
     : ponging(back.sender(), there.receiver(), shape);

@@ -1,30 +1,39 @@
-/** The framing of messages on a stream, for net: a length of four bytes, and the message. */
-import { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
+/** Messages on a stream of bytes: a length of four bytes before each, or nothing where all know how long they are. */
+import type { Buffer } from 'node:buffer';
+import type { Writable } from 'node:stream';
 import { lanesOf } from '../support/work.js';
 
 export const headBytes = 4;
 
 /** Messages out of the chunks of a stream. */
+export interface Framing {
+  /** Bytes of the length before each message. */
+  head: typeof headBytes | 0;
+  /** Bytes of each message. */
+  bytes: number;
+}
+
 export class FrameReader {
   /** One that was cut. */
   readonly #cut: Int32Array;
   readonly #cutBytes: Uint8Array;
   /** How much of it is there, its length included. */
   #have = 0;
+  readonly #head: number;
   readonly #bytes: number;
   readonly #take: (lanes: Int32Array, at: number) => void;
 
-  constructor(bytes: number, take: (lanes: Int32Array, at: number) => void) {
+  constructor({ head, bytes }: Framing, take: (lanes: Int32Array, at: number) => void) {
+    this.#head = head;
     this.#bytes = bytes;
-    this.#cut = new Int32Array(bytes / 4 + 1);
+    this.#cut = new Int32Array((head + bytes) / 4);
     this.#cutBytes = new Uint8Array(this.#cut.buffer);
     this.#take = take;
   }
 
   /** `lanes` shows the memory of `chunk`, whose bytes begin at a multiple of 4. */
   read(chunk: Uint8Array, lanes: Int32Array): void {
-    const frame = headBytes + this.#bytes;
+    const frame = this.#head + this.#bytes;
     let at = 0;
     if (this.#have > 0) {
       const missing = Math.min(frame - this.#have, chunk.length);
@@ -50,8 +59,9 @@ export class FrameReader {
   }
 
   #frame(lanes: Int32Array, at: number): void {
-    if (lanes[at] !== this.#bytes) throw new Error(`a frame of ${lanes[at]} bytes, and not ${this.#bytes}`);
-    this.#take(lanes, at + 1);
+    if (this.#head > 0 && lanes[at] !== this.#bytes)
+      throw new Error(`a frame of ${lanes[at]} bytes, and not ${this.#bytes}`);
+    this.#take(lanes, at + (this.#head >> 2));
   }
 }
 
@@ -66,29 +76,29 @@ const mostOut = 16;
 
 /** Writes of whole batches, from buffers that come back when the system has taken what they hold. */
 export class Batches {
-  readonly #socket: Socket;
+  readonly #stream: Writable;
   readonly #free: Batch[] = [];
   #all = 0;
-  readonly #bytes: number;
+  readonly #make: () => Buffer;
   #wake: (() => void) | undefined;
 
-  constructor(socket: Socket, bytes: number) {
-    this.#socket = socket;
-    this.#bytes = bytes;
-    socket.on('drain', () => this.#wake?.());
+  constructor(stream: Writable, make: () => Buffer) {
+    this.#stream = stream;
+    this.#make = make;
+    stream.on('drain', () => this.#wake?.());
   }
 
   get(): Batch {
     const batch = this.#free.pop();
     if (batch !== undefined) return batch;
     this.#all++;
-    const bytes = Buffer.alloc(this.#bytes);
+    const bytes = this.#make();
     return { bytes, lanes: lanesOf(bytes) };
   }
 
   /** Resolves when more may be written; undefined: at once. */
   write(batch: Batch, length: number): Promise<void> | undefined {
-    const goesOn = this.#socket.write(batch.bytes.subarray(0, length), () => this.#free.push(batch));
+    const goesOn = this.#stream.write(batch.bytes.subarray(0, length), () => this.#free.push(batch));
     if (!goesOn) return this.drained();
     // What was written is told of between two turns: so many are out, or told of soon.
     if (this.#all - this.#free.length >= mostOut) return new Promise((resolve) => process.nextTick(resolve));

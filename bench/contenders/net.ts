@@ -4,14 +4,20 @@
  * (`onread`), and copies only messages that a read has cut.
  */
 import { Buffer } from 'node:buffer';
-import { createServer, type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
+import {
+  createServer,
+  type NetConnectOpts,
+  connect as netConnect,
+  type OnReadOpts,
+  type Socket,
+} from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OneWay } from '../scenarios/scenario.js';
-import { checkPing, fillPing, pingBytes, Stopwatch } from '../support/round-trips.js';
-import { type Consumer, consumerOf, lanesOf, type Producer, producerOf } from '../support/work.js';
+import { consumerOf, lanesOf, type Producer, producerOf } from '../support/work.js';
+import { Ball, pinging, ponging, receiving } from './called.js';
 import type { Side, Task } from './contender.js';
-import { Batches, FrameReader, headBytes } from './net-frames.js';
+import { Batches, type FrameReader, headBytes } from './net-frames.js';
 
 const batchMessages = 32;
 const batchBytes = 65_536;
@@ -22,15 +28,25 @@ const largeBytes = 16_384;
 export async function open(task: Task): Promise<Side> {
   const { shape, role } = task;
   const path = join(task.folder, task.name);
+  if (shape.kind === 'descriptor') return (await import('./net-descriptors.js')).openDescriptors(task, shape);
   if (shape.kind === 'one-way') {
     if (role === 'lead') return sending(await accept(path), shape);
-    const consumer = consumerOf(shape.method, shape.bytes);
-    return receiving(new FrameReader(shape.bytes, (lanes, at) => consumer.take(lanes, at)), path, consumer);
+    const { reader, side } = receiving(consumerOf(shape.method, shape.bytes), {
+      head: headBytes,
+      bytes: shape.bytes,
+    });
+    await connect(path, reader);
+    return side;
   }
-  if (shape.kind === 'ping-pong') {
-    return role === 'lead' ? pinging(path, task.most) : ponging(path);
+  if (shape.kind !== 'ping-pong') throw new Error(`there is no ${shape.kind} here`);
+  const ball = new Ball(headBytes);
+  if (role === 'lead') {
+    const socket = await connect(path, ball.reader);
+    return pinging(ball, (bytes) => socket.write(bytes), task.most);
   }
-  throw new Error(`there is no ${shape.kind} here`);
+  const socket = await accept(path);
+  socket.on('data', (chunk) => ball.reader.read(chunk, lanesOf(chunk)));
+  return ponging(ball, (bytes) => socket.write(bytes));
 }
 
 export async function accept(path: string): Promise<Socket> {
@@ -60,13 +76,18 @@ export async function connectTo(options: NetConnectOpts & { path: string }): Pro
 }
 
 function connect(path: string, reader: FrameReader): Promise<Socket> {
+  return connectTo({ path, onread: readInto(reader) });
+}
+
+/** Has a socket read into one buffer, which is used again. */
+export function readInto(reader: FrameReader): OnReadOpts {
   const buffer = Buffer.alloc(readBytes);
   const lanes = lanesOf(buffer);
   const callback = (length: number): boolean => {
     reader.read(buffer.subarray(0, length), lanes);
     return true;
   };
-  return connectTo({ path, onread: { buffer, callback } });
+  return { buffer, callback };
 }
 
 function sending(socket: Socket, { bytes, method }: OneWay): Side {
@@ -74,7 +95,7 @@ function sending(socket: Socket, { bytes, method }: OneWay): Side {
   if (bytes >= largeBytes && producer.constant) return sendingLarge(socket, bytes, producer);
   const frame = headBytes + bytes;
   const perBatch = Math.max(1, Math.min(batchMessages, Math.floor(batchBytes / frame)));
-  const batches = new Batches(socket, perBatch * frame);
+  const batches = new Batches(socket, () => Buffer.alloc(perBatch * frame));
   return {
     run: async (count) => {
       for (let number = 0; number < count; ) {
@@ -116,102 +137,4 @@ function sendingLarge(socket: Socket, bytes: number, producer: Producer): Side {
       }
     },
   };
-}
-
-async function receiving(reader: FrameReader, path: string, consumer: Consumer): Promise<Side> {
-  let expecting = false;
-  let finished = (): void => {};
-  const read = reader.read.bind(reader);
-  reader.read = (chunk, lanes) => {
-    read(chunk, lanes);
-    if (expecting && consumer.done) finished();
-  };
-  await connect(path, reader);
-  return {
-    run: (count) => {
-      consumer.begin(count);
-      expecting = true;
-      return new Promise<void>((resolve) => {
-        finished = () => {
-          expecting = false;
-          resolve();
-        };
-      });
-    },
-    verify: () => consumer.finish(),
-  };
-}
-
-/** One message at a time each way, in one buffer. */
-class Ball {
-  readonly bytes = Buffer.alloc(headBytes + pingBytes);
-  readonly #lanes = lanesOf(this.bytes);
-  readonly reader = new FrameReader(pingBytes, (lanes, at) => this.#caught(lanes, at));
-  socket: Socket | undefined;
-  #count = 0;
-  #number = 0;
-  #finished = (): void => {};
-  /** Called for each that comes. */
-  onCaught = (): void => {};
-
-  /** Resolves when `count` have come. */
-  expect(count: number): Promise<void> {
-    this.#count = count;
-    this.#number = 0;
-    return new Promise((resolve) => {
-      this.#finished = resolve;
-    });
-  }
-
-  get number(): number {
-    return this.#number;
-  }
-
-  get done(): boolean {
-    return this.#number === this.#count;
-  }
-
-  throw(number: number): void {
-    this.#lanes[0] = pingBytes;
-    fillPing(this.#lanes, 1, number);
-    this.socket?.write(this.bytes);
-  }
-
-  #caught(lanes: Int32Array, at: number): void {
-    checkPing(lanes, at, this.#number);
-    this.#number++;
-    this.onCaught();
-    if (this.done) this.#finished();
-  }
-}
-
-async function pinging(path: string, most: number): Promise<Side> {
-  const stopwatch = new Stopwatch(most);
-  const ball = new Ball();
-  ball.onCaught = () => {
-    stopwatch.lap();
-    if (!ball.done) ball.throw(ball.number);
-  };
-  ball.socket = await connect(path, ball.reader);
-  return {
-    run: (count) => {
-      const done = ball.expect(count);
-      stopwatch.start();
-      ball.throw(0);
-      return done;
-    },
-    latencies: () => stopwatch.laps(),
-  };
-}
-
-async function ponging(path: string): Promise<Side> {
-  const ball = new Ball();
-  ball.onCaught = () => ball.throw(ball.number - 1);
-  const socket = await accept(path);
-  ball.socket = socket;
-  socket.on('data', (chunk) => {
-    const lanes = lanesOf(chunk);
-    ball.reader.read(chunk, lanes);
-  });
-  return { run: (count) => ball.expect(count) };
 }

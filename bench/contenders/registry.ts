@@ -1,5 +1,5 @@
 /** All contenders, in the order of the tables. What they run is loaded in their own processes only. */
-import type { Scenario } from '../scenarios/scenario.js';
+import type { Scenario, Transport } from '../scenarios/scenario.js';
 import type { Contender, Topology } from './contender.js';
 
 /** For transports that know messages and round trips, and only the event loop to wait on. */
@@ -10,7 +10,15 @@ const messages =
       ? topology
       : undefined;
 
+const over =
+  (...transports: Transport[]) =>
+  ({ shape }: Scenario): Topology | undefined =>
+    shape.kind === 'descriptor' && transports.includes(shape.transport) ? 'processes' : undefined;
+
 const canSpin = ({ shape }: Scenario): boolean => shape.kind === 'ping-pong' && shape.waiting === 'spinning';
+
+const isLargeDatagram = ({ shape }: Scenario): boolean =>
+  shape.kind === 'descriptor' && shape.transport === 'datagram' && shape.bytes > 65_535;
 
 /** process.send is what everything is compared with, also where it can't wait as the others do. */
 const everywhere = ({ shape }: Scenario): Topology | undefined =>
@@ -19,7 +27,7 @@ const everywhere = ({ shape }: Scenario): Topology | undefined =>
 export const contenders: readonly Contender[] = [
   {
     id: 'floor',
-    name: 'C, interproc.h',
+    name: 'C',
     topology: ({ shape }) =>
       shape.kind === 'memory' ? 'alone' : shape.kind === 'mapped' ? undefined : 'processes',
   },
@@ -43,8 +51,8 @@ export const contenders: readonly Contender[] = [
   },
   {
     id: 'net',
-    name: 'net, UNIX socket',
-    topology: messages('processes'),
+    name: 'net',
+    topology: (scenario) => messages('processes')(scenario) ?? over('pipe', 'fifo', 'stream')(scenario),
     load: () => import('./net.js'),
   },
   {
@@ -73,6 +81,27 @@ export const contenders: readonly Contender[] = [
     leadFirst: true,
     package: 'shared-memory-disruptor',
     load: () => import('./disruptor.js'),
+  },
+  {
+    id: 'fs-streams',
+    name: 'fs streams',
+    topology: over('fifo'),
+    load: () => import('./fs-streams.js'),
+  },
+  {
+    id: 'unix-dgram',
+    name: 'unix-dgram',
+    topology: over('datagram'),
+    package: 'unix-dgram',
+    load: () => import('./unix-dgram.js'),
+  },
+  {
+    id: 'node-unix-socket',
+    name: 'node-unix-socket',
+    // It cuts datagrams off at 65,535 bytes.
+    topology: (scenario) => (isLargeDatagram(scenario) ? undefined : over('datagram', 'seqpacket')(scenario)),
+    package: 'node-unix-socket',
+    load: () => import('./node-unix-socket.js'),
   },
   {
     id: 'plain',

@@ -6,6 +6,7 @@
 #include "interproc.h"
 
 #include "control.h"
+#include "messages.h"
 #include "roles.h"
 
 enum method { ALL_BYTES, SPARSE, COPY };
@@ -26,21 +27,12 @@ struct state {
   uint32_t* latencies;
 };
 
-/* In loops that spin. */
-static inline void relax(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
 struct patience {
   uint32_t looks;
   uint64_t since;
 };
 static inline void look_again(struct patience* patience) {
-  relax();
+  control_relax();
   if ((++patience->looks & (LOOKS_PER_CHECK - 1)) != 0) return;
   const uint64_t now = control_now();
   if (patience->since == 0) patience->since = now;
@@ -50,9 +42,6 @@ static inline void look_again(struct patience* patience) {
 static void check(int result, const char* what) {
   if (result < 0) control_fail("%s: %d", what, result);
 }
-
-/* What lane `index` of the data that is copied holds: bench/support/work.ts has the same. */
-static inline int32_t pattern(uint32_t index) { return (int32_t)(index * 0x9e3779b1u); }
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -117,8 +106,7 @@ ALWAYS_INLINE void receive_all(struct state* state, uint64_t count, uint32_t byt
     } else if (method == ALL_BYTES) {
       for (uint32_t lane = 0; lane < lane_count; ++lane) sum += (uint32_t)lanes[lane];
     }
-    if (lanes[0] != (int32_t)i)
-      control_fail("message %" PRIu64 " came out of order, as %d", i, lanes[0]);
+    check_number(lanes[0], i);
   }
   interproc_done(&state->receiver);
   interproc__hand_back(&state->receiver);
@@ -129,10 +117,7 @@ ALWAYS_INLINE void receive_all(struct state* state, uint64_t count, uint32_t byt
     const uint32_t expected = (uint32_t)(numbers * lane_count + count * lanes);
     if (sum != expected) control_fail("the checksum is %u, and not %u", sum, expected);
   }
-  if (method == COPY && count > 0) {
-    for (uint32_t lane = 1; lane < lane_count; ++lane)
-      if (state->own[lane] != pattern(lane)) control_fail("what was copied is damaged");
-  }
+  if (method == COPY && count > 0) check_pattern(state->own, bytes);
 }
 
 /* A loop for each combination. */
@@ -165,16 +150,13 @@ DISPATCH(send_all)
 DISPATCH(receive_all)
 
 ALWAYS_INLINE void put(struct state* state, int32_t sequence, int sleeps) {
-  int32_t* lanes = claim(state, 64, sleeps);
-  for (int lane = 0; lane < 16; ++lane) lanes[lane] = sequence + lane;
-  interproc_commit(&state->sender, 64);
+  fill_ping(claim(state, PING_BYTES, sleeps), sequence);
+  interproc_commit(&state->sender, PING_BYTES);
   interproc_flush(&state->sender);
 }
 
 ALWAYS_INLINE void get(struct state* state, int32_t sequence, int sleeps) {
-  const int32_t* lanes = receive(state, 64, sleeps);
-  for (int lane = 0; lane < 16; ++lane)
-    if (lanes[lane] != sequence + lane) control_fail("a round trip came back wrong");
+  check_ping(receive(state, PING_BYTES, sleeps), sequence);
   interproc_done(&state->receiver);
 }
 
@@ -183,9 +165,7 @@ ALWAYS_INLINE void ping_all(struct state* state, uint64_t count, int sleeps) {
   for (uint64_t i = 0; i < count; ++i) {
     put(state, (int32_t)i, sleeps);
     get(state, (int32_t)i, sleeps);
-    const uint64_t now = control_now();
-    state->latencies[i] = now - before > UINT32_MAX ? UINT32_MAX : (uint32_t)(now - before);
-    before = now;
+    before = lap(&state->latencies[i], before);
   }
 }
 ALWAYS_INLINE void pong_all(struct state* state, uint64_t count, int sleeps) {
@@ -250,7 +230,7 @@ void floor_one_way(char** arguments) {
 
 /* floor ping-pong ROLE WAITING MOST */
 void floor_ping_pong(char** arguments) {
-  struct state* state = start(64, arguments[1]);
+  struct state* state = start(PING_BYTES, arguments[1]);
   const int leads = strcmp(arguments[0], "lead") == 0;
   check(interproc_attach_sender(&state->sender, join(state, leads ? 0 : 1)), "attach_sender");
   check(interproc_attach_receiver(&state->receiver, join(state, leads ? 1 : 0)), "attach_receiver");

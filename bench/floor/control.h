@@ -34,6 +34,15 @@ void control_serve(const struct control_side* side);
 void control_serve_lines(void (*answer)(void* state, const char* line), void* state);
 void control_say(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
+/* In loops that spin. */
+static inline void control_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 /* What must not be optimised away. */
 #define CONTROL_KEEP(value) __asm__ volatile("" : : "r"(value) : "memory")
 

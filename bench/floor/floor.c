@@ -1,6 +1,6 @@
 /*
  * The floor of the bench: the same work as its scenarios, in C. `floor ROOM ARGUMENTS...`; started
- * by bench/contenders/floor.ts and bench/support/placement.ts, which know the arguments.
+ * by bench/support/floor.ts and bench/support/placement.ts, which know the arguments.
  */
 #include <string.h>
 
@@ -13,9 +13,8 @@ int main(int count, char** arguments) {
     int arguments;
     void (*run)(char** arguments);
   } rooms[] = {
-      {"one-way", 4, floor_one_way},
-      {"ping-pong", 3, floor_ping_pong},
-      {"memory", 3, floor_memory},
+      {"one-way", 4, floor_one_way}, {"ping-pong", 3, floor_ping_pong},
+      {"memory", 3, floor_memory},   {"descriptor", 8, floor_descriptor},
       {"probe", 2, floor_probe},
   };
   for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); ++i) {

@@ -1,8 +1,9 @@
 /** All scenarios, in the order in which they run. */
+import { descriptor } from './descriptor.js';
 import { mapped } from './mapped.js';
 import { memory } from './memory.js';
 import { oneWay } from './one-way.js';
 import { pingPong } from './ping-pong.js';
 import type { Scenario } from './scenario.js';
 
-export const scenarios: readonly Scenario[] = [...oneWay, ...pingPong, ...memory, ...mapped];
+export const scenarios: readonly Scenario[] = [...oneWay, ...pingPong, ...memory, ...mapped, ...descriptor];

@@ -1,6 +1,7 @@
 /** What is measured: a scenario has a name, and a shape that its contenders give the same work. */
 export type Method = 'in-place' | 'in-place-sparse' | 'copy' | 'receive' | 'receive-many' | 'for-await';
 export type Waiting = 'spinning' | 'sleeping' | 'event-loop';
+export type Transport = 'pipe' | 'fifo' | 'datagram' | 'seqpacket' | 'stream';
 
 /** Messages from one side to the other. */
 export interface OneWay {
@@ -31,7 +32,16 @@ export interface MappedLoops {
   bytes: number;
 }
 
-export type Shape = OneWay | PingPong | MemoryCalls | MappedLoops;
+/** Messages over descriptors of the system, each written by a call of its own. */
+export interface DescriptorCalls {
+  kind: 'descriptor';
+  /** One way, or 64 bytes there and the same back, on event loops. */
+  work: 'one-way' | 'ping-pong';
+  transport: Transport;
+  bytes: number;
+}
+
+export type Shape = OneWay | PingPong | MemoryCalls | MappedLoops | DescriptorCalls;
 
 export interface Scenario {
   /** Path-like: what `--only` is matched against, with the contender's id behind it. */

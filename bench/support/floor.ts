@@ -4,6 +4,7 @@ import { readdirSync, renameSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Task } from '../contenders/contender.js';
 import { BenchError } from './bench-error.js';
+import { pathsOf } from './paths.js';
 
 const sources = fileURLToPath(new URL('../../bench/floor/', import.meta.url));
 const include = fileURLToPath(new URL('../../native/include/', import.meta.url));
@@ -27,7 +28,8 @@ export function buildFloor(): void {
 }
 
 /** What the program wants to be told: see bench/floor/. */
-export function floorArguments({ shape, role, most, name }: Task): string[] {
+export function floorArguments(task: Task): string[] {
+  const { shape, role, most, name, cpus } = task;
   switch (shape.kind) {
     case 'one-way': {
       // There are no Buffers to own in C: it copies.
@@ -38,6 +40,13 @@ export function floorArguments({ shape, role, most, name }: Task): string[] {
       return ['ping-pong', role, shape.waiting === 'spinning' ? 'spinning' : 'sleeping', `${most}`];
     case 'memory':
       return ['memory', shape.call, `${shape.bytes}`, name];
+    case 'descriptor': {
+      const { out, back } = pathsOf(task);
+      const blocks = shape.work === 'one-way' && cpus[0] === cpus[1];
+      const waiting = blocks ? 'blocking' : 'looking';
+      const { work, transport, bytes } = shape;
+      return ['descriptor', role, work, transport, `${bytes}`, waiting, `${most}`, out, back];
+    }
     case 'mapped':
       throw new Error('loops over memory have no floor in C');
   }

@@ -73,6 +73,15 @@ export class Measured {
     }
   }
 
+  /** Stops it until `resume`: some peers use up their CPU for ever once they have met a full queue. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   async close(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;

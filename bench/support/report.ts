@@ -6,6 +6,7 @@ import { keptOf, nsEach } from './samples.js';
 import { latencyOf, median, speedRatio } from './statistics.js';
 import { formatMarkdown, formatText } from './table.js';
 
+const largeBytes = 65_536;
 export const processSends = ['process-send-json', 'process-send-advanced'];
 
 export interface Summary {
@@ -22,13 +23,17 @@ export interface Summary {
   toReference: number | null;
   toProcessSend: number | null;
   toNet: number | null;
+  /** To the fastest of all but interproc and whom they are compared with. */
+  toPeers: number | null;
   latency: ReturnType<typeof latencyOf> | null;
 }
 
 const numberOrNull = (value: number) => (Number.isNaN(value) ? null : value);
 
 export function summarize({ scenario, samples, latencies }: ScenarioResult): Summary[] {
-  return [...new Set(samples.map(({ contender }) => contender))].map((id) => {
+  const ids = [...new Set(samples.map(({ contender }) => contender))];
+  const peers = ids.filter((id) => id !== 'interproc' && id !== scenario.reference);
+  return ids.map((id) => {
     const kept = keptOf(samples, id);
     const each = kept.map(nsEach);
     const histogram = latencies.get(id);
@@ -43,6 +48,7 @@ export function summarize({ scenario, samples, latencies }: ScenarioResult): Sum
       toReference: numberOrNull(speedRatio(samples, { of: id, to: [scenario.reference] })),
       toProcessSend: numberOrNull(speedRatio(samples, { of: id, to: processSends })),
       toNet: numberOrNull(speedRatio(samples, { of: id, to: ['net'] })),
+      toPeers: numberOrNull(speedRatio(samples, { of: id, to: peers })),
       latency: histogram === undefined ? null : latencyOf(histogram),
     };
   });
@@ -74,6 +80,7 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
   };
   const toProcessSend: Column = { head: 'x process.send', cell: (summary) => ratio(summary.toProcessSend) };
   const toNet: Column = { head: 'x net', cell: (summary) => ratio(summary.toNet) };
+  const toPeers: Column = { head: 'x best peer', cell: (summary) => ratio(summary.toPeers) };
   const dropped: Column = { head: 'dropped', cell: (summary) => `${summary.dropped}` };
   const cpu = (unit: string): Column => ({
     head: `CPU us/${unit}`,
@@ -83,23 +90,11 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
     case 'one-way':
       return [name, ...throughput(shape), toReference, toProcessSend, toNet, cpu('msg'), dropped];
     case 'ping-pong':
-      return [
-        name,
-        { head: 'us (p50)', cell: ({ medianNs }) => inMicroseconds(medianNs) },
-        {
-          head: 'min-max',
-          cell: ({ fastestNs, slowestNs }) => `${inMicroseconds(fastestNs)}-${inMicroseconds(slowestNs)}`,
-        },
-        ...(['p99', 'p99.9'] as const).map((percentile) => ({
-          head: percentile,
-          cell: ({ latency }: Summary) => (latency === null ? '-' : inMicroseconds(latency[percentile])),
-        })),
-        toReference,
-        toProcessSend,
-        toNet,
-        cpu('trip'),
-        dropped,
-      ];
+      return [name, ...roundTrip, toReference, toProcessSend, toNet, cpu('trip'), dropped];
+    case 'descriptor':
+      return shape.work === 'ping-pong'
+        ? [name, ...roundTrip, toReference, toPeers, cpu('trip'), dropped]
+        : [name, ...bytesOrMessages(shape.bytes), toReference, toPeers, cpu('msg'), dropped];
     case 'memory':
       return [name, ...rate('k calls/s', (ns) => 1e6 / ns), toReference, cpu('call'), dropped];
     case 'mapped':
@@ -107,10 +102,26 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
   }
 }
 
+const roundTrip: Column[] = [
+  { head: 'us (p50)', cell: ({ medianNs }) => inMicroseconds(medianNs) },
+  {
+    head: 'min-max',
+    cell: ({ fastestNs, slowestNs }) => `${inMicroseconds(fastestNs)}-${inMicroseconds(slowestNs)}`,
+  },
+  ...(['p99', 'p99.9'] as const).map((percentile) => ({
+    head: percentile,
+    cell: ({ latency }: Summary) => (latency === null ? '-' : inMicroseconds(latency[percentile])),
+  })),
+];
+
 /** Of large messages bytes count, where all of them are touched. */
 function throughput({ bytes, method }: OneWay): Column[] {
-  if (bytes < 65_536) return rate('M msg/s', (ns) => 1e3 / ns);
-  return method === 'in-place-sparse' ? rate('k msg/s', (ns) => 1e6 / ns) : rate('GB/s', (ns) => bytes / ns);
+  if (bytes < largeBytes || method !== 'in-place-sparse') return bytesOrMessages(bytes);
+  return rate('k msg/s', (ns) => 1e6 / ns);
+}
+
+function bytesOrMessages(bytes: number): Column[] {
+  return bytes < largeBytes ? rate('M msg/s', (ns) => 1e3 / ns) : rate('GB/s', (ns) => bytes / ns);
 }
 
 export function formatResult(result: ScenarioResult, markdown: boolean): string {

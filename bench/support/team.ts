@@ -1,21 +1,20 @@
 /** A contender at one scenario: its two sides, or its one, from their start to their end. */
-import { Channel, SharedMemory } from 'interproc';
-import { type Contender, channelFds, controlFd, type Role, type Task } from '../contenders/contender.js';
+import { type Contender, controlFd, handedFd, type Role, type Task } from '../contenders/contender.js';
 import { sampleId } from '../contenders/registry.js';
 import type { CpuReport, SideReport } from '../peer.js';
-import type { Scenario, Shape } from '../scenarios/scenario.js';
+import type { Scenario } from '../scenarios/scenario.js';
 import { BenchError } from './bench-error.js';
 import { floorArguments, floorProgram } from './floor.js';
 import { peerScript } from './fork-follow.js';
 import type { Lines } from './lines.js';
 import { Measured } from './measured.js';
 import { newName, removeName } from './names.js';
-import { ringBytes } from './ring-bytes.js';
+import { suppliesFor } from './supplies.js';
 
 export interface Place {
   /** For two sides; the same one twice for one CPU. */
   cpus: readonly [number, number];
-  /** For sockets. */
+  /** For sockets and FIFOs. */
   folder: string;
 }
 
@@ -58,17 +57,17 @@ export class Team {
     if (topology === undefined) throw new BenchError(`${contender.id} does not play ${scenario.id}`);
     const { shape, most } = scenario;
     const name = newName();
-    const channels = channelsOf(shape, contender);
+    const supplies = suppliesFor(contender, shape, { folder, name });
     const measured: Measured[] = [];
     const start = (role: Role): Measured => {
-      const more = topology === 'forked' || topology === 'threads' ? 'control' : channels.map(({ fd }) => fd);
+      const fds = supplies.fdsOf(role);
       const task: Task = {
         contender: contender.id,
         role,
         shape,
         most,
         control: controlFd,
-        channels: channels.map((_, index) => channelFds[index] as number),
+        handed: fds.map((_, index) => handedFd + index),
         name,
         folder,
         cpus,
@@ -79,13 +78,12 @@ export class Team {
         cpu: cpus[role === 'lead' ? 0 : 1],
         command: isProgram ? floorProgram : process.execPath,
         args: isProgram ? floorArguments(task) : [peerScript, JSON.stringify(task)],
-        more,
+        more: topology === 'forked' || topology === 'threads' ? 'control' : fds,
       });
       measured.push(process_);
       return process_;
     };
     try {
-      if (shape.kind === 'memory' && shape.call === 'attach') makeMemory(name, shape.bytes);
       const lead = start('lead');
       let follow: Voice | undefined;
       if (contender.leadFirst) await lead.hear();
@@ -104,11 +102,19 @@ export class Team {
       removeName(name);
       throw error;
     } finally {
-      for (const channel of channels) channel.close();
+      supplies.close();
     }
   }
 
+  /** Between runs its processes are stopped. */
   async run(count: number): Promise<Run> {
+    for (const each of this.#measured) each.resume();
+    const run = await this.#run(count);
+    for (const each of this.#measured) each.pause();
+    return run;
+  }
+
+  async #run(count: number): Promise<Run> {
     const before = [await this.#begin(this.#follow, count), await this.#begin(this.#lead, count)];
     const [follow, lead] = await Promise.all([
       hear<SideReport>(this.#follow),
@@ -141,20 +147,8 @@ export class Team {
   }
 }
 
-function makeMemory(name: string, bytes: number): void {
-  SharedMemory.create(name, { size: bytes }).close();
-}
-
 async function hear<T>(voice: Voice | undefined): Promise<T | undefined> {
   return voice?.measured.hear<T>(voice.lines);
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
-
-/** Rings for those who use them, the same for both: small enough for a cache, or for sixteen messages. */
-function channelsOf(shape: Shape, { id }: Contender): Channel[] {
-  if (id !== 'floor' && id !== 'interproc') return [];
-  if (shape.kind === 'ping-pong') return [0, 1].map(() => Channel.anonymous({ capacity: 65_536 }));
-  if (shape.kind !== 'one-way') return [];
-  return [Channel.anonymous({ capacity: Math.max(ringBytes, 8 * shape.bytes) })];
-}

@@ -257,10 +257,12 @@ class ReadOne extends Consumer {
   }
 }
 
-/** Has each message in memory of its own, and checks the last one. */
+const nothing = new Uint8Array(0);
+
+/** Has each message whole, and checks the last one. */
 abstract class Kept extends Consumer {
   readonly #expected: Int32Array;
-  protected last: Uint8Array = new Uint8Array(0);
+  protected last: Uint8Array = nothing;
 
   constructor(bytes: number) {
     super();
@@ -299,6 +301,31 @@ class CopyOut extends Kept {
   }
 }
 
+/** Looks at each message where it lies, and keeps none. */
+class Look extends Kept {
+  readonly #bytes: number;
+  #lanes = lanesOf(nothing);
+  #at = 0;
+
+  constructor(bytes: number) {
+    super(bytes);
+    this.#bytes = bytes;
+  }
+
+  take(lanes: Int32Array, at: number): void {
+    this.#lanes = lanes;
+    this.#at = at;
+    this.last = nothing;
+    this.check(lanes[at] as number);
+  }
+
+  override finish(): void {
+    const { buffer, byteOffset } = this.#lanes;
+    if (this.last === nothing) this.last = new Uint8Array(buffer, byteOffset + this.#at * 4, this.#bytes);
+    super.finish();
+  }
+}
+
 /** Wants each message as a Buffer that it may keep. */
 class Own extends Kept {
   readonly #bytes: number;
@@ -332,4 +359,9 @@ export function consumerOf(method: Method, bytes: number): Consumer {
   if (method === 'in-place') return new ReadAll(bytes);
   if (method === 'in-place-sparse') return new ReadOne();
   return method === 'copy' ? new CopyOut(bytes) : new Own(bytes);
+}
+
+/** What the system has copied already: sent as for `copy`, and looked at where it landed. */
+export function systemWork(bytes: number): { producer: Producer; consumer: Consumer } {
+  return { producer: new Prepared(bytes), consumer: new Look(bytes) };
 }

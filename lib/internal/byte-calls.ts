@@ -1,5 +1,5 @@
 /** Reading and writing streams of bytes: what the ends of pipes and stream sockets have in common. */
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { invalidType } from './arguments.js';
 import { checkLasting, lengthOf, type MessageData, messageBytes } from './bytes.js';
@@ -139,20 +139,22 @@ export class ByteWriting {
     this.#torn = true;
   }
 
-  #try(length: number, move: Move): number | null {
+  #try(length: number, move: Move, looks = 0): number | null {
     const descriptor = this.#end.descriptor();
     this.#check(length);
     this.checkWhole();
     if (!this.#end.turns.idle) return null;
     if (length === 0) return 0;
-    const written = move(descriptor, 0, 0);
+    const written = move(descriptor, 0, looks);
     return written < 0 ? null : written;
   }
 
   #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
     const { turns } = this.#end;
     const atOnce = neverGivesUp(options) && turns.servesAtOnce;
-    const first = atOnce ? this.#try(length, move) : null;
+    const looks = atOnce ? turns.looks : 0;
+    const first = atOnce ? this.#try(length, move, looks) : null;
+    turns.looked(looks, first !== null);
     if (first === length) return done;
     const { work, written } = this.#workOf(length, move, first ?? 0);
     const writing = turns.run('write', options, work, atOnce);
@@ -201,6 +203,8 @@ const moveOf: MoveOf = (bytes) => {
 
 /** So many pieces at once: IOV_MAX. */
 const piecesMax = 1024;
+/** Up to so many bytes are written as one: PIPE_BUF. */
+const wholeBytes = 4096;
 
 /** Goes on where it has come to: looking for that from the beginning would take long in a long list. */
 function moveList(pieces: readonly Uint8Array[], lengths: readonly number[]): Move {
@@ -228,5 +232,7 @@ function checkList(list: unknown): { length: number; move: Move } {
     lengths.push(lengthOf(piece));
     length += lengthOf(piece);
   }
-  return { length, move: moveList(pieces, lengths) };
+  // More calls than one would make more writes than one of it.
+  const isCopied = pieces.length > piecesMax && length <= wholeBytes;
+  return { length, move: isCopied ? moveOf(Buffer.concat(pieces)) : moveList(pieces, lengths) };
 }

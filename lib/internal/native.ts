@@ -287,6 +287,7 @@ export interface Native {
   ): readonly [pid: number, uid: number, gid: number] | undefined;
   socketOption(socket: NativeDescriptor, option: number): number;
   socketSetOption(socket: NativeDescriptor, option: number, value: number): void;
+  socketIsFull(socket: NativeDescriptor): boolean;
   socketSend(
     socket: NativeDescriptor,
     data: Uint8Array,

@@ -111,7 +111,9 @@ export class Watch {
   stop(): void {
     if (this.#id === 0) return;
     if (this.#interest !== 0) this.#change(0, false);
-    thePoller().watches.delete(this.#id);
+    const { watches, collected } = thePoller();
+    watches.delete(this.#id);
+    collected.unregister(this);
   }
 
   /** @internal */
@@ -128,13 +130,20 @@ export class Watch {
   #change(interest: number, again: boolean): void {
     const poller = thePoller();
     if (this.#id === 0) {
-      this.#id = ++poller.lastId;
+      this.#id = freeId(poller);
       poller.watches.set(this.#id, new WeakRef(this));
-      poller.collected.register(this, this.#id);
+      poller.collected.register(this, this.#id, this);
     }
     native.descriptorWatch(this.#descriptor, this.#id, interest, again);
     this.#interest = interest;
   }
+}
+
+/** The kernel keeps 32 bits: those of the past are used again. */
+function freeId(poller: Poller): number {
+  do poller.lastId = (poller.lastId + 1) >>> 0 || 1;
+  while (poller.watches.has(poller.lastId));
+  return poller.lastId;
 }
 
 function keepLoop(change: 1 | -1): void {

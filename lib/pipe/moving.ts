@@ -53,14 +53,14 @@ export class Moving {
 
   #giveUp(): boolean {
     if (this.#call === undefined) return true;
-    const { length, tear } = this.#move;
     this.#call.cancel();
     try {
-      this.#moved = this.#call.result?.value ?? 0;
+      // It had come to its end, by itself, before that.
+      if (this.#call.result !== undefined) return false;
     } catch (error) {
       this.#moved = (error as { bytesWritten?: number }).bytesWritten ?? 0;
     }
-    if (this.#moved > 0 && this.#moved < length) tear?.();
-    return this.#moved < length;
+    if (this.#moved > 0) this.#move.tear?.();
+    return true;
   }
 }

@@ -10,7 +10,7 @@ import { type NativeDescriptor, native } from '../internal/native.js';
 import { type Waiter, Watch, writable } from '../internal/poller.js';
 import { Turns, type TurnsSetup } from '../internal/turns.js';
 import type { Exit } from './message-sending.js';
-import { createSocket, using } from './unix-socket.js';
+import { createSocket } from './unix-socket.js';
 
 export interface Sending extends Pick<TurnsSetup, 'checkOpen' | 'busyError' | 'timers'> {
   descriptor(): NativeDescriptor;
@@ -63,6 +63,7 @@ class SendLine implements Exit {
   readonly turns: Turns;
   readonly #sending: Sending;
   #probe: { descriptor: NativeDescriptor; watch: Watch } | undefined;
+  #retry: NodeJS.Immediate | undefined;
 
   /** `told`: whether anybody waits. */
   constructor(address: Uint8Array, sending: Sending, told: (waits: boolean) => void) {
@@ -86,7 +87,7 @@ class SendLine implements Exit {
   }
 
   sleep(nanoseconds: number): void {
-    const descriptor = this.#isOwnFull() ? this.descriptor() : this.#theProbe()?.descriptor;
+    const descriptor = this.#isOwnFull ? this.descriptor() : this.#theProbe()?.descriptor;
     if (descriptor !== undefined) native.descriptorWait(descriptor, writable, nanoseconds);
   }
 
@@ -101,12 +102,20 @@ class SendLine implements Exit {
 
   /** One of the two, as the other is ready and would tell so again and again. */
   #arm(): void {
-    const probe = this.#isOwnFull() ? undefined : this.#theProbe();
-    (probe ?? this.#sending).watch.arm(writable, true);
+    if (this.#isOwnFull) return this.#sending.watch.arm(writable, true);
+    const probe = this.#theProbe();
+    if (probe !== undefined) probe.watch.arm(writable, true);
+    else this.#retry ??= setImmediate(() => this.#serveAgain());
   }
 
-  #isOwnFull(): boolean {
-    return !native.descriptorWait(this.descriptor(), writable, 0);
+  #serveAgain(): void {
+    this.#retry = undefined;
+    this.turns.serve();
+  }
+
+  /** Not whether it is writable: that it is only while three quarters are free. */
+  get #isOwnFull(): boolean {
+    return native.socketIsFull(this.descriptor());
   }
 
   /**
@@ -117,15 +126,16 @@ class SendLine implements Exit {
   #theProbe(): { descriptor: NativeDescriptor; watch: Watch } | undefined {
     if (this.#probe === undefined) {
       const descriptor = createSocket('datagram');
-      try {
-        using(descriptor, () => native.socketTryConnect(descriptor, this.address));
-      } catch (error) {
-        if ((error as { code?: string }).code === 'EPERM') return undefined;
-        throw error;
-      }
       const watch = new Watch(descriptor);
       watch.add(writable, this.turns);
       this.#probe = { descriptor, watch };
+    }
+    try {
+      // Each time: by now the name may be another's. The one before is dead then, and always writable.
+      native.socketTryConnect(this.#probe.descriptor, this.address);
+    } catch (error) {
+      if ((error as { code?: string }).code === 'EPERM') return undefined;
+      throw error;
     }
     return this.#probe;
   }

@@ -148,10 +148,15 @@ Napi::Value TeeStart(const Napi::CallbackInfo& info) {
   const uint64_t length = args.Size(3);
   if (!args.ok()) return info.Env().Undefined();
   if (!*from || !*to) return Fail(info.Env(), {EBADF, "tee"});
+  // The call belongs to `from`, which ends it before it goes. `to` goes when it likes.
+  os::Result<os::UniqueFd> target = os::DuplicateFd((*to)->own());
+  if (!target.ok()) return Fail(info.Env(), target.error());
+  const auto held = os::Ref<HeldFd>::Adopt(new HeldFd(std::move(target.value())));
   return StartBlockingCall(
       info.Env(), id,
-      [from = *from, to = *to, from_fd = (*from)->own(), to_fd = (*to)->own(),
-       length](const os::BlockingCall& call) { return os::TeeOnce(call, from_fd, to_fd, length); },
+      [from = *from, held, from_fd = (*from)->own(), length](const os::BlockingCall& call) {
+        return os::TeeOnce(call, from_fd, held->fd.get(), length);
+      },
       NumberOf);
 }
 

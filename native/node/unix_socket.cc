@@ -248,6 +248,15 @@ Napi::Value SetOption(const Napi::CallbackInfo& info) {
   return set.ok() ? info.Env().Undefined() : Fail(info.Env(), set.error());
 }
 
+// socketIsFull(socket): whether its own buffer is what a message would wait for
+Napi::Value IsFull(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const os::Descriptor* socket = OpenDescriptor(args, 0, "ioctl");
+  if (socket == nullptr) return info.Env().Undefined();
+  const os::Result<bool> full = os::SendBufferIsFull(socket->fd());
+  return full.ok() ? Napi::Boolean::New(info.Env(), full.value()) : Fail(info.Env(), full.error());
+}
+
 // The descriptors at `index`, if any. REQUIRES that nothing of the call has been taken yet that
 // JS can take away: a getter in the list runs some.
 std::vector<int> FdsOf(Args& args, size_t index) {
@@ -379,6 +388,7 @@ void InitUnixSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("socketPeerCredentials", Napi::Function::New(env, PeerCredentials));
   exports.Set("socketOption", Napi::Function::New(env, Option));
   exports.Set("socketSetOption", Napi::Function::New(env, SetOption));
+  exports.Set("socketIsFull", Napi::Function::New(env, IsFull));
   exports.Set("socketSend", Napi::Function::New(env, Send));
   exports.Set("socketReceive", Napi::Function::New(env, Receive));
 }

@@ -24,6 +24,29 @@ Result<Moved> ToMoved(ssize_t moved, const char* syscall) {
   return LastError(syscall);
 }
 
+// Makes a socket or a terminal non-blocking while it exists: SPLICE_F_NONBLOCK is for pipes only.
+class WithoutWaiting {
+ public:
+  explicit WithoutWaiting(int fd) : fd_(fd) {
+    const Result<FileStatus> status = StatusOf(fd);
+    if (!status.ok() || (!S_ISSOCK(status.value().type) && !S_ISCHR(status.value().type))) return;
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_NONBLOCK) != 0) return;
+    if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) before_ = flags;
+  }
+  WithoutWaiting(const WithoutWaiting&) = delete;
+  WithoutWaiting& operator=(const WithoutWaiting&) = delete;
+  ~WithoutWaiting() {
+    const int error = errno;
+    if (before_ >= 0) (void)fcntl(fd_, F_SETFL, before_);
+    errno = error;
+  }
+
+ private:
+  const int fd_;
+  int before_ = -1;
+};
+
 // Sleeps until `fd` has `events`; a signal ends it, too.
 void Sleep(int fd, short events) {
   struct pollfd entry = {fd, events, 0};
@@ -84,6 +107,7 @@ Result<int> BytesInPipe(const Descriptor& pipe) {
 
 Result<Moved> Splice(int from, int to, size_t length) {
   const SigpipeHeldBack held_back;
+  const WithoutWaiting ends[] = {WithoutWaiting(from), WithoutWaiting(to)};
   return ToMoved(RetryOnEintr([&] {
                    return splice(from, nullptr, to, nullptr, length,
                                  SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
@@ -99,7 +123,11 @@ Result<Moved> Tee(int from, int to, size_t length) {
 Outcome SpliceAll(const BlockingCall& call, int from, int to, uint64_t length) {
   Outcome outcome;
   uint64_t moved = 0;
-  while (moved < length && !call.cancelled()) {
+  while (moved < length) {
+    if (call.cancelled()) {
+      outcome.error = Error{ECANCELED, "splice"};
+      break;
+    }
     // Not Splice: a signal is to end it. This thread takes no SIGPIPE.
     const ssize_t step = splice(from, nullptr, to, nullptr, std::min(length - moved, kSpliceStep),
                                 SPLICE_F_NONBLOCK | SPLICE_F_MOVE);

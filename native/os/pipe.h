@@ -33,10 +33,11 @@ Result<Moved> Splice(int from, int to, size_t length);
 // Copies what is in a pipe into another one, and leaves it there.
 Result<Moved> Tee(int from, int to, size_t length);
 
-// Moves until `length` bytes have gone, `from` ends or the call is cancelled; the outcome's number
-// is how many were moved, whatever ended it.
+// Moves until `length` bytes have gone, `from` ends or the call is cancelled, which is ECANCELED;
+// the outcome's number is how many were moved, whatever ended it.
 Outcome SpliceAll(const BlockingCall& call, int from, int to, uint64_t length);
-// Waits until it could copy something, at most `length` bytes; 0 where `from` ends.
+// Waits until it could copy something, at most `length` bytes; 0 where `from` ends. ECANCELED:
+// nothing was copied.
 Outcome TeeOnce(const BlockingCall& call, int from, int to, uint64_t length);
 
 }  // namespace interproc::os

@@ -1,6 +1,8 @@
 #include "os/unix_socket.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -36,6 +38,16 @@ std::string FromRaw(const struct sockaddr_un& raw, socklen_t length) {
   const size_t size = std::min(length - head, sizeof(raw.sun_path));
   if (raw.sun_path[0] == '\0') return std::string(raw.sun_path, size);
   return std::string(raw.sun_path, strnlen(raw.sun_path, size));
+}
+
+// SCM_PIDFD, since Linux 6.5: a descriptor of the sender's, where somebody who has the socket, too,
+// has asked for that (SO_PASSPIDFD).
+constexpr int kPidfd = 4;
+
+// Whether the other side has closed, or ended its writing. It may have sent before.
+bool SendsNoMore(int fd) {
+  struct pollfd entry = {fd, POLLRDHUP, 0};
+  return poll(&entry, 1, 0) != 1 || (entry.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
 // While it exists messages come with their time, and the end of the stream comes with nothing: so
@@ -166,6 +178,15 @@ Result<void> SetSocketOption(int fd, int option, int value) {
   return {};
 }
 
+Result<bool> SendBufferIsFull(int fd) {
+  // As the kernel decides, which says that it is writable from a quarter on: sock_alloc_send_pskb.
+  int unread = 0;
+  if (ioctl(fd, SIOCOUTQ, &unread) != 0) return LastError("ioctl");
+  const Result<int> room = SocketOption(fd, SO_SNDBUF);
+  if (!room.ok()) return room.error();
+  return unread >= room.value();
+}
+
 Result<Moved> SendMessage(int fd, const SentMessage& message) {
   struct msghdr raw = {};
   raw.msg_iov = const_cast<struct iovec*>(message.parts);
@@ -222,7 +243,8 @@ Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t 
     raw.msg_name = &from;
     raw.msg_namelen = sizeof(from);
   }
-  constexpr size_t kOther = CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(struct timeval));
+  constexpr size_t kOther = CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(struct timeval)) +
+                            CMSG_SPACE(sizeof(int));
   alignas(struct cmsghdr) char control[CMSG_SPACE(kDescriptorsMax * sizeof(int)) + kOther];
   raw.msg_control = control;
   raw.msg_controllen = kOther + (fds_max > 0 ? CMSG_SPACE(fds_max * sizeof(int)) : 0);
@@ -250,6 +272,10 @@ Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t 
       struct ucred credentials;
       std::memcpy(&credentials, CMSG_DATA(header), sizeof(credentials));
       message->credentials = Credentials{credentials.pid, credentials.uid, credentials.gid};
+    } else if (header->cmsg_type == kPidfd) {
+      int pidfd;
+      std::memcpy(&pidfd, CMSG_DATA(header), sizeof(pidfd));
+      const UniqueFd unasked(pidfd);
     } else if (header->cmsg_type == SCM_TIMESTAMP) {
       has_time = true;
     }
@@ -260,6 +286,8 @@ Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t 
     message->fds_lost = true;
   }
   message->ended = received == 0 && may_be_end && !has_time;
+  // Another process that receives from it may have taken the times away.
+  if (message->ended && type == SOCK_SEQPACKET && !SendsNoMore(fd)) message->ended = false;
   if (type == SOCK_DGRAM) message->address = FromRaw(from, raw.msg_namelen);
   return true;
 }

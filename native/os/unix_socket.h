@@ -58,6 +58,10 @@ Result<std::optional<Credentials>> PeerCredentials(int fd);
 Result<int> SocketOption(int fd, int option);
 Result<void> SetSocketOption(int fd, int option, int value);
 
+// Whether what it has sent, and nobody has read, leaves no room for more; else a message that would
+// have to wait waits for its receiver. man 7 unix, SIOCOUTQ
+Result<bool> SendBufferIsFull(int fd);
+
 struct SentMessage {
   const struct iovec* parts;
   size_t count;

@@ -6,15 +6,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { Method } from '../../bench/scenarios/scenario.js';
+import { Ball, pinging, ponging, receiving } from '../../bench/contenders/called.js';
+import { FrameReader } from '../../bench/contenders/net-frames.js';
+import { scenarios } from '../../bench/scenarios/registry.js';
+import type { Method, Scenario } from '../../bench/scenarios/scenario.js';
 import { parseCpuList } from '../../bench/support/cpus.js';
 import { parseOptions } from '../../bench/support/options.js';
+import { pathsOf } from '../../bench/support/paths.js';
 import { majority, placementDuring, placementOf } from '../../bench/support/placement.js';
+import { summarize } from '../../bench/support/report.js';
 import { isAsMost, keptOf, nsEach, type Sample, settle } from '../../bench/support/samples.js';
 import { select } from '../../bench/support/selection.js';
 import { histogramOf, latencyOf, median, speedRatio } from '../../bench/support/statistics.js';
 import { formatMarkdown } from '../../bench/support/table.js';
-import { consumerOf, producerOf } from '../../bench/support/work.js';
+import {
+  type Consumer,
+  consumerOf,
+  lanesOf,
+  type Producer,
+  producerOf,
+  systemWork,
+} from '../../bench/support/work.js';
 
 const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -63,6 +75,30 @@ describe('the statistics', () => {
       sample('interproc', 1, 10),
     ];
     expect(speedRatio(samples, { of: 'interproc', to: ['json', 'advanced'] })).toBeCloseTo(4.5);
+  });
+
+  it('compare with the fastest peer, which the reference is not', () => {
+    const scenario = scenarios.find(({ id }) => id === 'descriptor/one-way/64B/datagram/one-cpu') as Scenario;
+    const samples = [
+      sample('floor', 0, 1),
+      sample('interproc', 0, 20),
+      sample('unix-dgram', 0, 40),
+      sample('node-unix-socket', 0, 60),
+    ];
+    const summary = summarize({ scenario, placement: null, samples, latencies: new Map() });
+    expect(summary.map(({ contender, toPeers }) => [contender, toPeers])).toEqual([
+      ['floor', 40],
+      ['interproc', 2],
+      ['unix-dgram', 1],
+      ['node-unix-socket', expect.closeTo(2 / 3)],
+    ]);
+    const [alone] = summarize({
+      scenario,
+      placement: null,
+      samples: samples.slice(1, 2),
+      latencies: new Map(),
+    });
+    expect(alone?.toPeers).toBeNull();
   });
 
   it('take the round trip in the middle for what a sample of round trips says', () => {
@@ -156,7 +192,7 @@ describe('the command line', () => {
       const ids = contenders.map(({ id }) => id);
       expect(ids).toContain(scenario.reference);
       expect(ids).toContain('interproc');
-      if (!/^(memory|mapped)/.test(scenario.id)) expect(ids).toContain('process-send-json');
+      if (!/^(memory|mapped|descriptor)/.test(scenario.id)) expect(ids).toContain('process-send-json');
     }
   });
 });
@@ -171,9 +207,16 @@ it('a table in Markdown is aligned, also before it is rendered', () => {
 
 describe('the work', () => {
   const methods: Method[] = ['in-place', 'in-place-sparse', 'copy', 'receive', 'receive-many', 'for-await'];
+  const works = [...methods, 'that of the system'] as const;
 
-  it.each(methods)('%s accepts what was sent, however it was moved', (method) => {
-    const [producer, consumer] = [producerOf(method, 1024), consumerOf(method, 1024)];
+  function workOf(work: (typeof works)[number], bytes: number): [Producer, Consumer] {
+    if (work !== 'that of the system') return [producerOf(work, bytes), consumerOf(work, bytes)];
+    const { producer, consumer } = systemWork(bytes);
+    return [producer, consumer];
+  }
+
+  it.each(works)('%s accepts what was sent, however it was moved', (work) => {
+    const [producer, consumer] = workOf(work, 1024);
     consumer.begin(4);
     consumer.takeOwned(producer.source(0));
     consumer.takeOwned(producer.fresh(1));
@@ -189,8 +232,8 @@ describe('the work', () => {
     consumer.finish();
   });
 
-  it.each(methods)('%s finds a message that is lost', (method) => {
-    const [producer, consumer] = [producerOf(method, 64), consumerOf(method, 64)];
+  it.each(works)('%s finds a message that is lost', (work) => {
+    const [producer, consumer] = workOf(work, 64);
     consumer.begin(2);
     consumer.takeOwned(producer.source(0));
     expect(() => consumer.finish()).toThrow('1 messages came, and not 2');
@@ -206,14 +249,73 @@ describe('the work', () => {
     expect(() => consumer.finish()).toThrow('checksum');
   });
 
-  it('copy finds a byte that is wrong', () => {
-    const [producer, consumer] = [producerOf('copy', 64), consumerOf('copy', 64)];
+  it.each(['copy', 'that of the system'] as const)('%s finds a byte that is wrong', (work) => {
+    const [producer, consumer] = workOf(work, 64);
     consumer.begin(1);
     const lanes = new Int32Array(16);
     producer.fill(lanes, 0, 0);
     lanes[15] = 0;
     consumer.take(lanes, 0);
     expect(() => consumer.finish()).toThrow('damaged');
+  });
+});
+
+describe('those who are called for what arrives', () => {
+  it.each([0, 4] as const)(
+    'take messages out of a stream however it is cut, after a length of %i bytes',
+    (head) => {
+      const frame = head + 64;
+      const stream = new Int32Array((3 * frame) / 4);
+      const { producer, consumer } = systemWork(64);
+      for (let number = 0; number < 3; number++) {
+        const at = (number * frame) / 4;
+        if (head > 0) stream[at] = 64;
+        producer.fill(stream, at + head / 4, number);
+      }
+      const bytes = Buffer.from(stream.buffer);
+      for (const size of [4, 20, 60, frame, frame + 4, 2 * frame, 3 * frame]) {
+        const { reader, side } = receiving(consumer, { head, bytes: 64 });
+        void side.run(3);
+        for (let at = 0; at < bytes.length; at += size) {
+          const chunk = Buffer.from(bytes.subarray(at, at + size));
+          reader.read(chunk, lanesOf(chunk));
+        }
+        expect(consumer.done).toBe(true);
+        side.verify?.();
+      }
+    },
+  );
+
+  it('find a length that is wrong', () => {
+    const reader = new FrameReader({ head: 4, bytes: 64 }, () => {});
+    const chunk = Buffer.alloc(68);
+    expect(() => reader.read(chunk, lanesOf(chunk))).toThrow('a frame of 0 bytes, and not 64');
+  });
+
+  it('play ping-pong, and keep the time of each round trip', async () => {
+    const [here, there] = [new Ball(0), new Ball(0)];
+    const sendTo = (ball: Ball) => (bytes: Buffer) =>
+      setImmediate(() => ball.reader.read(bytes, lanesOf(bytes)));
+    const [ping, pong] = [pinging(here, sendTo(there), 10), ponging(there, sendTo(here))];
+    for (const count of [3, 10]) {
+      await Promise.all([pong.run(count), ping.run(count)]);
+      expect(ping.latencies?.()).toHaveLength(count);
+    }
+  });
+
+  it('find an answer that is wrong', () => {
+    const ball = new Ball(0);
+    void pinging(ball, () => {}, 1).run(1);
+    const wrong = new Ball(0).filled(1);
+    expect(() => ball.reader.read(wrong, lanesOf(wrong))).toThrow('round trip 0 came back wrong');
+  });
+
+  it('each send to where the other one receives', () => {
+    const place = { folder: '/tmp/folder', name: 'name' };
+    const [lead, follow] = (['lead', 'follow'] as const).map((role) => pathsOf({ role, ...place }));
+    expect(lead?.out).toBe(follow?.back);
+    expect(lead?.back).toBe(follow?.out);
+    expect(lead?.out).not.toBe(lead?.back);
   });
 });
 
@@ -279,6 +381,16 @@ describe('the bench', () => {
         expect(toReference).toBeGreaterThan(0);
       }
     }
+    expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
+  it('runs over every kind of descriptor', async () => {
+    const bench = start('--only', '^descriptor/.*/one-cpu/(floor|interproc|net|fs-streams)$');
+    expect(await bench.ended).toEqual([0, null]);
+    expect(bench.said.stderr).toBe('');
+    const ids = scenarios.map(({ id }) => id).filter((id) => /^descriptor.*one-cpu$/.test(id));
+    expect(bench.said.stdout.split('\n').filter((line) => line.startsWith('descriptor'))).toEqual(ids);
+    expect(ids).toHaveLength(15);
     expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
   });
 
