@@ -86,7 +86,7 @@ describe('several workers', () => {
         await new Promise((resolve) => parentPort.once('message', resolve));
         const reading = (async () => {
           let got = 0;
-          for await (const _ of inbox) if (++got === 50 * count) break;
+          for await (const _ of inbox) if (++got === 20 * count) break;
         })();
         const serving = (async () => {
           for (let n = 0; n < count; n++) {
@@ -97,7 +97,7 @@ describe('several workers', () => {
         })();
         for (let other = 0; other < count; other++) {
           const socket = await UnixSeqpacket.connect(name(other));
-          for (let n = 0; n < 50; n++) {
+          for (let n = 0; n < 20; n++) {
             await socket.send(i + ' ' + n);
             const text = String(await socket.receive());
             if (text !== i + ' ' + n) throw new Error(text);
