@@ -10,19 +10,23 @@
 namespace interproc::os {
 namespace {
 
-void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+void SetNonBlocking(int fd, bool non_blocking) {
+  const int flags = fcntl(fd, F_GETFL);
+  const int wanted = non_blocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+  if (flags >= 0 && flags != wanted) (void)fcntl(fd, F_SETFL, wanted);
+}
 
-// Another open file description of the pipe behind `fd`. Invalid without /proc, without permission,
-// or where a writer finds no reader.
-UniqueFd OpenPipeAgain(int fd, DescriptorKind kind) {
+// Another open file description of the pipe behind `fd`. Fails without /proc, without permission;
+// with ENXIO where a writer finds no reader.
+Result<UniqueFd> OpenPipeAgain(int fd, DescriptorKind kind) {
   const int access = kind == DescriptorKind::kPipeReader ? O_RDONLY : O_WRONLY;
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
   UniqueFd again(open(self.c_str(), access | O_NONBLOCK | O_CLOEXEC));
+  if (!again.valid()) return LastError("open");
   // Packet mode is a writer's own. open(2) refuses it for pipes.
   const int flags = fcntl(fd, F_GETFL);
-  if (again.valid() && (flags & O_DIRECT) != 0 &&
-      fcntl(again.get(), F_SETFL, O_NONBLOCK | O_DIRECT) != 0) {
-    again.Reset();
+  if ((flags & O_DIRECT) != 0 && fcntl(again.get(), F_SETFL, O_NONBLOCK | O_DIRECT) != 0) {
+    return LastError("fcntl");
   }
   return again;
 }
@@ -41,13 +45,23 @@ Descriptor::~Descriptor() {
 }
 
 int Descriptor::own() {
+  if (own_.valid()) return own_.get();
   const bool is_pipe = kind_ == DescriptorKind::kPipeReader || kind_ == DescriptorKind::kPipeWriter;
-  if (is_pipe && !own_tried_) {
-    own_tried_ = true;
-    own_ = OpenPipeAgain(fd(), kind_);
-    if (!own_.valid()) SetNonBlocking(fd());
+  if (!is_pipe) return fd();
+  // Not while it is watched: what is in the set is fd() then.
+  if (!own_tried_ && watched_ == 0) {
+    Result<UniqueFd> again = OpenPipeAgain(fd(), kind_);
+    if (again.ok()) {
+      own_ = std::move(again.value());
+      if (made_non_blocking_) SetNonBlocking(fd(), false);
+      return own_.get();
+    }
+    own_tried_ = again.error().number != ENXIO;  // a FIFO gets other readers
   }
-  return own_.valid() ? own_.get() : fd();
+  // Each time: whoever starts a child with it may take the flag away.
+  made_non_blocking_ = true;
+  SetNonBlocking(fd(), true);
+  return fd();
 }
 
 int Descriptor::Detach() {

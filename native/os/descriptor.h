@@ -5,7 +5,8 @@
 // pipe has only O_NONBLOCK, which belongs to the open file description and so to every process that
 // shares it: a child that was handed the descriptor would meet it, and spawning takes it away from
 // us. So a pipe has two: `fd()` is what is handed on, blocking as programs expect it, and `own()`
-// another description of the same pipe, opened on first use.
+// another description of the same pipe, opened on first use. Where there can't be one (no /proc, no
+// permission), `fd()` itself becomes non-blocking.
 //
 // Thread safety: const methods from any thread; the others from the owner's; the last reference
 // may go on any.
@@ -54,8 +55,9 @@ class Descriptor : public RefCounted<Descriptor> {
  private:
   UniqueFd fd_;
   const DescriptorKind kind_;
-  UniqueFd own_;  // of a pipe
-  bool own_tried_ = false;
+  UniqueFd own_;            // of a pipe
+  bool own_tried_ = false;  // for good
+  bool made_non_blocking_ = false;
   Ref<PollSet> set_;
   uint32_t watched_ = 0;
 };
