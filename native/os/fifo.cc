@@ -47,6 +47,19 @@ Result<bool> HasWriter(int reader) {
   return tee(reader, ends[1].get(), 1, SPLICE_F_NONBLOCK) != 0;
 }
 
+// Opens a draft of ours to set its mode. A umask that takes the owner's bits is in the way of that
+// first.
+UniqueFd OpenDraft(const char* name) {
+  constexpr int kFlags = O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW;
+  UniqueFd fd(open(name, kFlags));
+  if (fd.valid() || errno != EACCES) return fd;
+  const UniqueFd bare(open(name, O_PATH | O_CLOEXEC | O_NOFOLLOW));
+  if (!bare.valid()) return fd;
+  const std::string self = "/proc/self/fd/" + std::to_string(bare.get());
+  if (chmod(self.c_str(), 0600) == 0) fd.Reset(open(name, kFlags));
+  return fd;
+}
+
 }  // namespace
 
 Result<void> CreateFifo(const std::string& path, const Access& access) {
@@ -58,7 +71,7 @@ Result<void> CreateFifo(const std::string& path, const Access& access) {
   if (mkfifo(name, 0600) != 0) return LastError("mkfifo");
   Result<void> done;
   {
-    const UniqueFd fd(open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+    const UniqueFd fd = OpenDraft(name);
     done = fd.valid() ? SetAccess(fd.get(), access) : LastError("mkfifo");
   }
   if (done.ok() && RenameExclusively(draft.value(), path)) return {};
