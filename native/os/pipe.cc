@@ -25,6 +25,8 @@ Result<Moved> ToMoved(ssize_t moved, const char* syscall) {
 }
 
 // Makes a socket or a terminal non-blocking while it exists: SPLICE_F_NONBLOCK is for pipes only.
+// Where splice(2) waits for one of those it keeps the pipe locked, and whoever then uses that, the
+// event loop with it, can't even be interrupted.
 class WithoutWaiting {
  public:
   explicit WithoutWaiting(int fd) : fd_(fd) {
@@ -46,6 +48,11 @@ class WithoutWaiting {
   const int fd_;
   int before_ = -1;
 };
+
+ssize_t SpliceOnce(int from, int to, size_t length) {
+  const WithoutWaiting ends[] = {WithoutWaiting(from), WithoutWaiting(to)};
+  return splice(from, nullptr, to, nullptr, length, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+}
 
 // Sleeps until `fd` has `events`; a signal ends it, too.
 void Sleep(int fd, short events) {
@@ -107,12 +114,7 @@ Result<int> BytesInPipe(const Descriptor& pipe) {
 
 Result<Moved> Splice(int from, int to, size_t length) {
   const SigpipeHeldBack held_back;
-  const WithoutWaiting ends[] = {WithoutWaiting(from), WithoutWaiting(to)};
-  return ToMoved(RetryOnEintr([&] {
-                   return splice(from, nullptr, to, nullptr, length,
-                                 SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-                 }),
-                 "splice");
+  return ToMoved(RetryOnEintr([&] { return SpliceOnce(from, to, length); }), "splice");
 }
 
 Result<Moved> Tee(int from, int to, size_t length) {
@@ -123,14 +125,13 @@ Result<Moved> Tee(int from, int to, size_t length) {
 Outcome SpliceAll(const BlockingCall& call, int from, int to, uint64_t length) {
   Outcome outcome;
   uint64_t moved = 0;
+  // Not Splice: a signal is to end it. This thread takes no SIGPIPE.
   while (moved < length) {
     if (call.cancelled()) {
       outcome.error = Error{ECANCELED, "splice"};
       break;
     }
-    // Not Splice: a signal is to end it. This thread takes no SIGPIPE.
-    const ssize_t step = splice(from, nullptr, to, nullptr, std::min(length - moved, kSpliceStep),
-                                SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    const ssize_t step = SpliceOnce(from, to, std::min(length - moved, kSpliceStep));
     if (step > 0) {
       moved += static_cast<uint64_t>(step);
     } else if (step == 0) {

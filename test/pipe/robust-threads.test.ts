@@ -85,4 +85,22 @@ describe('a splice', () => {
       assert.equal(String(reader.tryRead()), 'back');`;
     expect(await runPeer(source)).toMatchObject(clean);
   });
+
+  it('that waits for a socket keeps nobody from using the pipe meanwhile', async () => {
+    const source = `
+      const { reader, writer } = createPipe();
+      const [one, other] = socketPair('datagram');
+      const moving = writer.spliceFrom(one, 100);
+      // Asleep in poll(2), once it has found nothing.
+      const { readdirSync, readFileSync } = await import('node:fs');
+      const asleep = () => readdirSync('/proc/self/task').some((id) =>
+        /poll|sk(b)?_wait/.test(readFileSync('/proc/self/task/' + id + '/wchan', 'utf8').replace('ep_poll', '')));
+      while (!asleep()) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(reader.tryRead(), null);
+      other.trySend('hello');
+      assert.equal(String(await reader.read()), 'hello');
+      writer.close();
+      await assert.rejects(moving, { code: 'ERR_INTERPROC_CLOSED', bytesWritten: 5 });`;
+    expect(await runPeer(source)).toMatchObject(clean);
+  });
 });
