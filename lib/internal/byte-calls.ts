@@ -139,20 +139,22 @@ export class ByteWriting {
     this.#torn = true;
   }
 
-  #try(length: number, move: Move): number | null {
+  #try(length: number, move: Move, looks = 0): number | null {
     const descriptor = this.#end.descriptor();
     this.#check(length);
     this.checkWhole();
     if (!this.#end.turns.idle) return null;
     if (length === 0) return 0;
-    const written = move(descriptor, 0, 0);
+    const written = move(descriptor, 0, looks);
     return written < 0 ? null : written;
   }
 
   #write(length: number, move: Move, options: WaitOptions | undefined): Promise<void> {
     const { turns } = this.#end;
     const atOnce = neverGivesUp(options) && turns.servesAtOnce;
-    const first = atOnce ? this.#try(length, move) : null;
+    const looks = atOnce ? turns.looks : 0;
+    const first = atOnce ? this.#try(length, move, looks) : null;
+    turns.looked(looks, first !== null);
     if (first === length) return done;
     const { work, written } = this.#workOf(length, move, first ?? 0);
     const writing = turns.run('write', options, work, atOnce);

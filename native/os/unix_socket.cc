@@ -47,7 +47,7 @@ constexpr int kPidfd = 4;
 // Whether the other side has closed, or ended its writing. It may have sent before.
 bool SendsNoMore(int fd) {
   struct pollfd entry = {fd, POLLRDHUP, 0};
-  return poll(&entry, 1, 0) != 1 || (entry.revents & (POLLRDHUP | POLLHUP)) != 0;
+  return poll(&entry, 1, 0) == 1 && (entry.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
 // While it exists messages come with their time, and the end of the stream comes with nothing: so

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Channel, SysvSharedMemory } from 'interproc';
 import { expect, it, onTestFinished } from 'vitest';
-import { channelName, tempDir } from '../support/names.js';
+import { channelName, tempDir, tempPath } from '../support/names.js';
 import { clean, runProgram } from '../support/peer.js';
 
 const root = fileURLToPath(new URL('../../examples', import.meta.url));
@@ -50,4 +50,24 @@ it.each([
   expect(await early).toEqual({ ...clean, stdout: printed[first] });
   expect(await late).toEqual({ ...clean, stdout: printed[second] });
   expect(Channel.tryOpen(name)).toBe(null);
+});
+
+it.each([
+  ['pipe/fifo.js', 'writer', 'reader', 'Read 10000 jobs from the FIFO, in order.\n'],
+  ['pipe/fifo.js', 'reader', 'writer', 'Read 10000 jobs from the FIFO, in order.\n'],
+  [
+    'socket/shared-memory.js',
+    'user',
+    'owner',
+    'The last of 1000000 numbers is 1999998 now, and none was copied.\n',
+  ],
+] as const)('%s works when its %s is started before its %s', async (file, first, second, says) => {
+  const path = tempPath('address');
+  const start = (role: string) => runProgram(process.execPath, [join(root, file), role, path]);
+  const early = start(first);
+  const late = start(second);
+  const [one, other] = await Promise.all([early, late]);
+  expect([one, other].map(({ code, signal, stderr }) => ({ code, signal, stderr }))).toEqual([clean, clean]);
+  expect([one.stdout, other.stdout].sort()).toEqual(['', says]);
+  expect(existsSync(path)).toBe(false);
 });

@@ -2,27 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { tempDir } from '../support/names.js';
 import { clean, runPeer } from '../support/peer.js';
-
-const execArgv = ['--expose-gc'];
-
-const head = `
-  import { Worker } from 'node:worker_threads';
-  import { once } from 'node:events';
-  import { readdirSync } from 'node:fs';
-  const settle = async () => {
-    for (let i = 0; i < 4; i++) {
-      gc();
-      await new Promise(setImmediate);
-    }
-  };
-  const fds = () => readdirSync('/proc/self/fd').length;
-  const threads = () => readdirSync('/proc/self/task').length;
-  const startWorker = (source, workerData) => new Worker(\`
-    import { parentPort, workerData } from 'node:worker_threads';
-    import { createPipe, Fifo, PipeReader, PipeWriter } from 'interproc';
-    const say = () => parentPort.postMessage('there');
-    \` + source, { eval: true, workerData });
-  const reply = (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));`;
+import { execArgv, expectNothingLeft, withWorkers } from '../support/workers.js';
 
 describe('a worker that is terminated', () => {
   const open = 'const { reader, writer } = createPipe();';
@@ -43,29 +23,13 @@ describe('a worker that is terminated', () => {
   };
 
   it.each(Object.entries(calls))('leaves no descriptor and no thread: %s', async (_, call) => {
-    const source = `${head}
-      // The first ones make what stays: libuv's threads, inspectors of V8.
-      let before;
-      for (let round = 0; round < 6; round++) {
-        if (round === 2) {
-          await settle();
-          before = [fds(), threads()];
-        }
-        const workers = [0, 1].map((i) => startWorker(args[0], args[1] + '/' + round + i));
-        await Promise.all(workers.map(reply));
-        await Promise.all(workers.map((worker) => worker.terminate()));
-      }
-      await settle();
-      // A thread of ours ends by itself, soon: whoever waits for that waits for its end in /proc.
-      while (threads() > before[1]) await new Promise(setImmediate);
-      assert.deepEqual([fds(), threads()], before);`;
-    expect(await runPeer(source, { args: [call, tempDir()], execArgv })).toMatchObject(clean);
+    await expectNothingLeft(call, `${tempDir()}/`);
   });
 });
 
 describe('several workers', () => {
   it('write to each other through FIFOs and end by themselves', async () => {
-    const source = `${head}
+    const source = `${withWorkers}
       const count = 6;
       const workers = Array.from({ length: count }, (_, i) => startWorker(\`
         const [folder, i, count] = workerData;
@@ -88,7 +52,7 @@ describe('several workers', () => {
   });
 
   it('close what they leave open when they end', async () => {
-    const source = `${head}
+    const source = `${withWorkers}
       for (let round = 0, before; round < 5; round++) {
         const worker = startWorker(\`
           globalThis.kept = createPipe();

@@ -67,6 +67,16 @@ async function stalePath(source = 'UnixStreamServer.listen'): Promise<string> {
   return path;
 }
 
+/** `source`: what a process without rights calls. */
+async function expectNobodyCantReplace(path: string, source: string): Promise<void> {
+  const { ino } = lstatSync(path);
+  const peer = `${failing}
+      becomeNobody();
+      fails(() => ${source}(args[0], { replaceStale: true }), 'EADDRINUSE', 'bind', args[0]);`;
+  expect(await runPeer(peer, { args: [path] })).toMatchObject(clean);
+  expect(lstatSync(path).ino).toBe(ino);
+}
+
 const namesBeside = (path: string) => readdirSync(dirname(path));
 
 describe.each(owners)('the file of $kind', ({ source, own, reach }) => {
@@ -247,12 +257,7 @@ sys.stdin.readline()\`, args[0]], { stdio: ['pipe', 'pipe', 'inherit'] });
     const path = socketPath();
     own(path);
     chmodSync(dirname(path), 0o777);
-    const { ino } = lstatSync(path);
-    const peer = `${failing}
-      becomeNobody();
-      fails(() => ${source}(args[0], { replaceStale: true }), 'EADDRINUSE', 'bind', args[0]);`;
-    expect(await runPeer(peer, { args: [path] })).toMatchObject(clean);
-    expect(lstatSync(path).ino).toBe(ino);
+    await expectNobodyCantReplace(path, source);
     reach(path);
   });
 
@@ -260,12 +265,7 @@ sys.stdin.readline()\`, args[0]], { stdio: ['pipe', 'pipe', 'inherit'] });
     const path = await stalePath();
     chmodSync(path, 0o777);
     chmodSync(dirname(path), 0o1777);
-    const { ino } = lstatSync(path);
-    const peer = `${failing}
-      becomeNobody();
-      fails(() => ${source}(args[0], { replaceStale: true }), 'EADDRINUSE', 'bind', args[0]);`;
-    expect(await runPeer(peer, { args: [path] })).toMatchObject(clean);
-    expect(lstatSync(path).ino).toBe(ino);
+    await expectNobodyCantReplace(path, source);
     expect(namesBeside(path)).toEqual(['socket']);
   });
 

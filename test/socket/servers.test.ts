@@ -206,6 +206,20 @@ describe.each(connecting)('a server of $type sockets', (kind) => {
     expect(server.tryAccept()).toBeNull();
   });
 
+  it('is closed when nobody can reach it any more', async () => {
+    const address = abstractName();
+    const before = await openDescriptors();
+    const drop = async () => {
+      const server = Server.listen(address);
+      const [client, accepted] = [Socket.connectSync(address), await server.accept()];
+      await server.accept({ timeout: 0 }).catch(() => {});
+      await hello(client as UnixStream, accepted as UnixStream);
+    };
+    await drop();
+    expect(await openDescriptors()).toEqual(before);
+    expect(() => Socket.connectSync(address)).toThrow(expect.objectContaining({ code: 'ECONNREFUSED' }));
+  });
+
   it('lives on in another object by its descriptor', async () => {
     const address = abstractName();
     const server = listen(kind, address);

@@ -1,27 +1,7 @@
 /** Sockets in worker threads: several at once, and those that are terminated in the middle of a call. */
 import { describe, expect, it } from 'vitest';
 import { clean, runPeer } from '../support/peer.js';
-
-const execArgv = ['--expose-gc'];
-
-const head = `
-  import { Worker } from 'node:worker_threads';
-  import { once } from 'node:events';
-  import { readdirSync, readlinkSync } from 'node:fs';
-  const settle = async () => {
-    for (let i = 0; i < 4; i++) {
-      gc();
-      await new Promise(setImmediate);
-    }
-  };
-  const fds = () => readdirSync('/proc/self/fd').length;
-  const threads = () => readdirSync('/proc/self/task').length;
-  const startWorker = (source, workerData) => new Worker(\`
-    import { parentPort, workerData } from 'node:worker_threads';
-    import * as interproc from 'interproc';
-    const { socketPair, UnixDatagram, UnixStream, UnixStreamServer, UnixSeqpacket, UnixSeqpacketServer } = interproc;
-    const say = () => parentPort.postMessage('there');
-    \` + source, { eval: true, workerData });`;
+import { execArgv, expectNothingLeft, withWorkers } from '../support/workers.js';
 
 describe('a worker that is terminated', () => {
   const calls = {
@@ -52,29 +32,13 @@ describe('a worker that is terminated', () => {
   };
 
   it.each(Object.entries(calls))('leaves no descriptor and no thread: %s', async (_, call) => {
-    const source = `${head}
-      // The first ones make what stays: libuv's threads, inspectors of V8.
-      let before;
-      for (let round = 0; round < 6; round++) {
-        if (round === 2) {
-          await settle();
-          before = [fds(), threads()];
-        }
-        const workers = [0, 1].map((i) => startWorker(args[0], process.pid + '-' + round + '-' + i));
-        await Promise.all(workers.map((worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))));
-        await Promise.all(workers.map((worker) => worker.terminate()));
-      }
-      await settle();
-      // A thread of ours ends by itself, soon: whoever waits for that waits for its end in /proc.
-      while (threads() > before[1]) await new Promise(setImmediate);
-      assert.deepEqual([fds(), threads()], before);`;
-    expect(await runPeer(source, { args: [call], execArgv })).toMatchObject(clean);
+    await expectNothingLeft(call, `${process.pid}-`);
   });
 });
 
 describe('several workers', () => {
   it('send to each other and end by themselves', async () => {
-    const source = `${head}
+    const source = `${withWorkers}
       const before = fds();
       const count = 6;
       const workers = Array.from({ length: count }, (_, i) => startWorker(\`
@@ -86,7 +50,7 @@ describe('several workers', () => {
         await new Promise((resolve) => parentPort.once('message', resolve));
         const reading = (async () => {
           let got = 0;
-          for await (const _ of inbox) if (++got === 50 * count) break;
+          for await (const _ of inbox) if (++got === 20 * count) break;
         })();
         const serving = (async () => {
           for (let n = 0; n < count; n++) {
@@ -97,7 +61,7 @@ describe('several workers', () => {
         })();
         for (let other = 0; other < count; other++) {
           const socket = await UnixSeqpacket.connect(name(other));
-          for (let n = 0; n < 50; n++) {
+          for (let n = 0; n < 20; n++) {
             await socket.send(i + ' ' + n);
             const text = String(await socket.receive());
             if (text !== i + ' ' + n) throw new Error(text);
@@ -110,7 +74,6 @@ describe('several workers', () => {
         inbox.close();
         server.close();
         parentPort.postMessage('over');\`, [process.pid, i, count]));
-      const reply = (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
       const ends = workers.map((worker) => once(worker, 'exit'));
       await Promise.all(workers.map(reply));
       const over = workers.map(reply);
@@ -123,7 +86,7 @@ describe('several workers', () => {
   });
 
   it('close what they leave open when they end', async () => {
-    const source = `${head}
+    const source = `${withWorkers}
       for (let round = 0, before; round < 5; round++) {
         const worker = startWorker(\`
           globalThis.kept = [socketPair('stream'), UnixDatagram.bind(), UnixStreamServer.listen('\\\\0' + workerData)];
