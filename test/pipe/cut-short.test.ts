@@ -171,7 +171,36 @@ describe('an abort', () => {
   });
 });
 
+describe('a timeout', () => {
+  it('that is late, as the thread was busy, ends no call that can be done by then', async () => {
+    const { reader, writer } = openPipe();
+    await new Promise((resolve) => setImmediate(resolve)); // timers are what comes next
+    const read = reader.read({ timeout: 1 });
+    const full = openPipe();
+    fill(full.writer);
+    const written = full.writer.write('room', { timeout: 1 });
+    writer.tryWrite('bytes');
+    full.reader.tryRead();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    expect(await read).toEqual(Buffer.from('bytes'));
+    expect(await written).toBeUndefined();
+  });
+});
+
 describe('close()', () => {
+  it('settles what waits in this very tick', async () => {
+    const { reader, writer } = openPipe();
+    const settled: string[] = [];
+    const note = (title: string) => () => settled.push(title);
+    reader.read().catch(note('read'));
+    const full = openPipe();
+    full.writer.write(pattern(100_000)).catch(note('write'));
+    writer.spliceFrom(openPipe().reader, 1).catch(note('splice'));
+    for (const end of [reader, writer, full.writer]) end.close();
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    expect(settled.sort()).toEqual(['read', 'splice', 'write']);
+  });
+
   it('rejects all reads that wait', async () => {
     const { reader } = openPipe();
     const waiting = Array.from({ length: 5 }, () => failureOf(() => reader.read()));

@@ -25,6 +25,16 @@ describe.each(forms)('%s', (_, read) => {
     expect(first).toEqual(Buffer.from('first'));
   });
 
+  it('gives many bytes that the next read doesn’t touch', async () => {
+    const { reader, writer } = openPipe();
+    writer.tryWrite(pattern(60_000, 1));
+    const first = await read(reader);
+    writer.tryWrite(pattern(60_000, 2));
+    const second = await read(reader);
+    expectBytes(first, pattern(60_000, 1));
+    expectBytes(second, pattern(60_000, 2));
+  });
+
   it('gives at most `size` bytes, and leaves the rest', async () => {
     const { reader, writer } = openPipe();
     writer.tryWrite('abcdef');
