@@ -95,7 +95,7 @@ TEST_CASE("sigpipe: one that waited before stays, as somebody blocked it to take
         }) == 0);
 }
 
-TEST_CASE("sigpipe: the handler of another thread's signal is untouched") {
+TEST_CASE("sigpipe: one that somebody sends ends the process as ever") {
   CHECK(EndingSignalOf([] {
           const int writer = WriterAlone();
           CHILD_EXPECT(WriteByte(writer) == -1);
