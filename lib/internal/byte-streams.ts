@@ -124,7 +124,12 @@ export function webWritableOf(
   ended: () => void = () => sink.close(),
 ): WritableStream<MessageData> {
   return new WritableStream<MessageData>({
-    write: (chunk) => sink.write(chunk),
+    // A stream that has failed calls neither of the others.
+    write: (chunk) =>
+      sink.write(chunk).catch((error) => {
+        sink.close();
+        throw error;
+      }),
     close: () => ended(),
     abort: () => sink.close(),
   });

@@ -141,6 +141,7 @@ describe('toWeb()', () => {
     expect(reader.closed).toBe(true);
     const web = writer.toWeb();
     await expect(web.getWriter().write('x')).rejects.toMatchObject({ code: 'EPIPE' });
+    expect(writer.closed).toBe(true);
     const other = openPipe();
     await other.writer.toWeb().abort('enough');
     expect(other.writer.closed).toBe(true);
