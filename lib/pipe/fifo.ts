@@ -84,11 +84,14 @@ interface Opening<End> extends Background<NativeDescriptor, End> {
   tryOpen(): End | undefined;
 }
 
-function readerAt(path: unknown, options: FifoOpenOptions | undefined): Opening<PipeReader> {
+function readerAt(
+  path: unknown,
+  options: (FifoOpenOptions & SyncWaitOptions) | undefined,
+): Opening<PipeReader> {
   const opening = openingOf(path, options, false, readerOf);
-  // Not at once: a reader that is there for a moment only would end who opens for writing in it.
-  const { readWrite } = checkOptions(options);
-  return readWrite === true ? { ...opening, now: opening.tryOpen } : opening;
+  // Not at once, where it may wait: a reader that is there for a moment only would end who opens for writing in it.
+  const { readWrite, timeout } = checkOptions(options);
+  return readWrite === true || timeout === 0 ? { ...opening, now: opening.tryOpen } : opening;
 }
 
 function writerAt(path: unknown, options: FifoOpenOptions | undefined): Opening<PipeWriter> {
