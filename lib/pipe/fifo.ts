@@ -89,8 +89,8 @@ function readerAt(
   options: (FifoOpenOptions & SyncWaitOptions) | undefined,
 ): Opening<PipeReader> {
   const opening = openingOf(path, options, false, readerOf);
+  // Not at once, where it may wait: a reader that is there for a moment only would end who opens for writing in it.
   const { readWrite, timeout } = checkOptions(options);
-  // Else not at once: a reader that is there for a moment only would end who opens for writing in it.
   return readWrite === true || timeout === 0 ? { ...opening, now: opening.tryOpen } : opening;
 }
 

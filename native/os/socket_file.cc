@@ -32,10 +32,13 @@ bool IsSocket(const std::string& path) {
 // the look and the removal somebody else may have put a live one in its place.
 bool RemoveStale(const std::string& path, const UniqueFd& folder) {
   if (!IsSocket(path) || IsLive(path)) return false;
-  // By the folder's descriptor, as its own path may be too long for another name in it.
-  const std::string self = "/proc/self/fd/" + std::to_string(folder.get());
-  const Result<std::string> named = DraftOf(self + "/socket");
+  Result<std::string> named = DraftOf(path);
   if (!named.ok()) return false;
+  if (named.value().size() > kSocketPathMax) {
+    // By the folder's descriptor, which is short.
+    named = DraftOf("/proc/self/fd/" + std::to_string(folder.get()) + "/socket");
+    if (!named.ok()) return false;
+  }
   const std::string& aside = named.value();
   if (rename(path.c_str(), aside.c_str()) != 0) return errno == ENOENT;
   if (IsSocket(aside) && !IsLive(aside)) return unlink(aside.c_str()) == 0;
@@ -62,6 +65,10 @@ Result<void> LockFolder(const UniqueFd& folder) {
 Result<FileStatus> SetAccessOf(const std::string& path, const Access& access) {
   const UniqueFd file(open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!file.valid()) return LastError("bind");
+  const Result<FileStatus> made = StatusOf(file.get());
+  if (!made.ok()) return made;
+  // In a folder of others somebody may have put something else there, to have it given away.
+  if (!S_ISSOCK(made.value().type)) return Error{ENOENT, "bind"};
   if (access.uid.has_value() || access.gid.has_value()) {
     const uid_t uid = access.uid.value_or(static_cast<uid_t>(-1));
     const gid_t gid = access.gid.value_or(static_cast<gid_t>(-1));
@@ -70,7 +77,11 @@ Result<FileStatus> SetAccessOf(const std::string& path, const Access& access) {
   const Result<FileStatus> status = StatusOf(file.get());
   if (!status.ok() || status.value().mode == access.mode) return status;
   const std::string self = "/proc/self/fd/" + std::to_string(file.get());
-  if (chmod(self.c_str(), access.mode) != 0) return LastError("chmod");
+  // By the path where there is no /proc.
+  if (chmod(self.c_str(), access.mode) != 0 &&
+      (errno != ENOENT || chmod(path.c_str(), access.mode) != 0)) {
+    return LastError("chmod");
+  }
   return status;
 }
 
