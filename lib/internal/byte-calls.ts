@@ -7,7 +7,7 @@ import { withBytesWritten } from './bytes-written.js';
 import { type NativeDescriptor, native } from './native.js';
 import { checkTarget, keepScratch, type ReadOptions, scratchOf, type Target, viewOf } from './read-memory.js';
 import { again, neverGivesUp, type Turns, type Work } from './turns.js';
-import type { SyncWaitOptions, WaitOptions } from './waiting.js';
+import { clockCalls, type SyncWaitOptions, turnIsLong, type WaitOptions } from './waiting.js';
 
 export interface ByteEnd {
   /** Throws `ERR_INTERPROC_CLOSED`. */
@@ -182,6 +182,8 @@ export class ByteWriting {
         const moved = move(descriptor, offset, looks);
         if (moved < 0) return again;
         offset += moved;
+        // A reader that keeps up would have this go on to the end of it all.
+        if (offset < length && turnIsLong(clockCalls)) return again;
       }
       return undefined;
     };

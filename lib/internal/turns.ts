@@ -252,7 +252,11 @@ export class Turns {
     try {
       for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
         try {
-          if (!first.attempt()) return false;
+          if (!first.attempt()) {
+            // It may have stopped for that, where it could have gone on: no edge comes then.
+            if (turnIsLong()) this.#serveLater();
+            return false;
+          }
           this.#requests.remove(first);
         } catch (error) {
           this.#fail(first, error);
