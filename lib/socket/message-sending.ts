@@ -3,6 +3,7 @@ import { checkLasting, lengthOf, type MessageData, messageBytes } from '../inter
 import { type NativeDescriptor, native } from '../internal/native.js';
 import { again, type Turns, type Work } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
+import type { LateLooks } from './late-looks.js';
 import { Luggage } from './luggage.js';
 import { checkFds, type SendOptions } from './options.js';
 
@@ -15,6 +16,8 @@ export interface Exit {
   readonly address: Uint8Array | undefined;
   /** Blocks until there may be room, at most so long. */
   sleep(nanoseconds: number): void;
+  /** Of datagrams. */
+  readonly lateLooks?: LateLooks;
 }
 
 export function trySendBy(exit: Exit, data: MessageData, options: SendOptions | undefined): boolean {
@@ -56,6 +59,9 @@ function workOf(exit: Exit, bytes: Uint8Array, luggage: Luggage): Work<void> {
       const sent = native.socketSend(exit.descriptor(), bytes, 0, looks, luggage.fds, exit.address);
       return sent < 0 ? again : undefined;
     },
-    waits: () => luggage.hold(),
+    waits: () => {
+      luggage.hold();
+      exit.lateLooks?.start();
+    },
   };
 }

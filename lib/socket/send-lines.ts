@@ -9,6 +9,7 @@ import { Buffer } from 'node:buffer';
 import { type NativeDescriptor, native } from '../internal/native.js';
 import { type Waiter, Watch, writable } from '../internal/poller.js';
 import { Turns, type TurnsSetup } from '../internal/turns.js';
+import { LateLooks } from './late-looks.js';
 import type { Exit } from './message-sending.js';
 import { createSocket } from './unix-socket.js';
 
@@ -61,6 +62,7 @@ export class SendLines implements Waiter {
 class SendLine implements Exit {
   readonly address: Uint8Array;
   readonly turns: Turns;
+  readonly lateLooks: LateLooks;
   readonly #sending: Sending;
   #probe: { descriptor: NativeDescriptor; watch: Watch } | undefined;
   #retry: NodeJS.Immediate | undefined;
@@ -80,6 +82,7 @@ class SendLine implements Exit {
         if (!waits) this.rest();
       },
     });
+    this.lateLooks = new LateLooks(this.turns);
   }
 
   descriptor(): NativeDescriptor {

@@ -7,6 +7,7 @@ import { writable } from '../internal/poller.js';
 import { seriesOf } from '../internal/series.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { checkAddress, type SocketAddressLike } from './address.js';
+import { LateLooks } from './late-looks.js';
 import type { SocketMessage } from './message.js';
 import { type Exit, sendBy, sendSyncBy, trySendBy } from './message-sending.js';
 import { bindSocket, type SocketFile, unlinkFile, unlinkSocket } from './naming.js';
@@ -42,6 +43,7 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
       turns: this.writing,
       address: undefined,
       sleep: (nanoseconds) => this.sleep(writable, nanoseconds),
+      lateLooks: new LateLooks(this.writing),
     };
     this.#lines = new SendLines({
       descriptor: () => this.descriptor,

@@ -280,3 +280,20 @@ describe('who waits for room', () => {
     expect(await peer.exited).toMatchObject(clean);
   });
 });
+
+describe('a datagram socket of whose messages a third socket holds many', () => {
+  it.each(['send', 'sendTo'] as const)('sends on when its receiver has room again: %s', async (call) => {
+    const [hoarder, receiver] = [closing(UnixDatagram.bind()), closing(UnixDatagram.bind())];
+    const [sender, other] = [closing(UnixDatagram.create()), closing(UnixDatagram.create())];
+    const address = receiver.address as string;
+    sender.connect(address);
+    // Above a quarter of its buffer the kernel tells the sender nothing of its receiver.
+    for (let i = 0; i < 3; i++) sender.trySendTo(Buffer.alloc(30_000), hoarder.address as string);
+    fill(() => other.trySendTo('x', address));
+    const sending = call === 'send' ? sender.send('late') : sender.sendTo('late', address);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    while (receiver.tryReceive() !== null);
+    await sending;
+    expect(String(receiver.tryReceive())).toBe('late');
+  });
+});
