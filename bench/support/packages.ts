@@ -56,9 +56,10 @@ function install(): string {
       ([name]) => !/^npm_(package_|lifecycle_|config_local_prefix)/.test(name),
     ),
   );
+  // Not `npm ci`: it refuses a lock file without the packages for other processors, and not every registry has those.
   const { error, status, stderr } = spawnSync(
     process.execPath,
-    [withHeaders, 'npm', 'ci', '--no-audit', '--no-fund', '--fetch-retries=1'],
+    [withHeaders, 'npm', 'install', '--no-save', '--no-audit', '--no-fund', '--fetch-retries=1'],
     { cwd: folder, env, encoding: 'utf8', timeout: patienceMs },
   );
   if (error !== undefined) return error.message;
