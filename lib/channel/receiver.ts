@@ -8,6 +8,7 @@
 import type { Buffer } from 'node:buffer';
 import { checkInteger } from '../internal/arguments.js';
 import { native } from '../internal/native.js';
+import { seriesOf } from '../internal/series.js';
 import {
   clockCalls,
   keepPromises,
@@ -170,40 +171,11 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
    * runs. Leaving the loop closes nothing and finishes nothing; closing the receiver ends the loop.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
-    let over = false;
-    const end = (): IteratorReturnResult<undefined> => {
-      over = true;
-      return { done: true, value: undefined };
-    };
-    const slowly = async (): Promise<IteratorResult<Buffer, undefined>> => {
-      if (over || this.closed) return end();
-      try {
-        const value = await this.receive();
-        return value === undefined ? end() : { done: false, value };
-      } catch (error) {
-        if (this.closed) return end();
-        over = true;
-        throw error;
-      }
-    };
-    return {
-      next: () => {
-        if (!over && !this.closed && this.#servesAtOnce()) {
-          try {
-            const value = this.#takeOne();
-            if (value !== undefined) return Promise.resolve({ done: false, value });
-          } catch (error) {
-            over = true;
-            return Promise.reject(error);
-          }
-        }
-        return slowly();
-      },
-      return: async () => end(),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return seriesOf({
+      next: () => this.receive(),
+      now: () => (this.#servesAtOnce() ? this.#takeOne() : undefined),
+      isClosed: () => this.closed,
+    });
   }
 
   /** Finishes what is in hand, and leaves. Pending calls reject with `ERR_INTERPROC_CLOSED`. Again does nothing. */

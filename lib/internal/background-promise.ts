@@ -1,14 +1,7 @@
 /** Calls in the background that belong to no object yet: opening, connecting. */
 
 import { BackgroundCall } from './background-call.js';
-import {
-  checkTimeout,
-  keepPromises,
-  type SyncWaitOptions,
-  type WaitOptions,
-  wait,
-  waitSync,
-} from './waiting.js';
+import { checkTimeout, type SyncWaitOptions, type WaitOptions, wait, waitSync } from './waiting.js';
 
 export interface Background<Raw, T> {
   /** Names it in a timeout's error. */
@@ -59,7 +52,6 @@ export function inBackgroundSync<Raw, T>(
   checkTimeout(options);
   const value = now?.();
   if (value !== undefined) return value;
-  keepPromises();
   let waiting: BackgroundCall<Raw> | undefined;
   try {
     const { value: raw } = waitSync(call, options, (sliceMs) => {

@@ -205,8 +205,8 @@ const moveOf: MoveOf = (bytes) => {
 
 /** So many pieces at once: IOV_MAX. */
 const piecesMax = 1024;
-/** Up to so many bytes are written as one: PIPE_BUF. */
-const wholeBytes = 4096;
+/** Up to so many bytes are written as one, never mixed with those of other writers. man 7 pipe, PIPE_BUF */
+export const pipeBuf = 4096;
 
 /** Goes on where it has come to: looking for that from the beginning would take long in a long list. */
 function moveList(pieces: readonly Uint8Array[], lengths: readonly number[]): Move {
@@ -235,6 +235,6 @@ function checkList(list: unknown): { length: number; move: Move } {
     length += lengthOf(piece);
   }
   // More calls than one would make more writes than one of it.
-  const isCopied = pieces.length > piecesMax && length <= wholeBytes;
+  const isCopied = pieces.length > piecesMax && length <= pipeBuf;
   return { length, move: isCopied ? moveOf(Buffer.concat(pieces)) : moveList(pieces, lengths) };
 }

@@ -8,8 +8,6 @@ import { type Move, Moving } from './moving.js';
 
 export type { HasFd } from '../internal/arguments.js';
 
-/** Up to so many bytes are written as one, never mixed with those of other writers. man 7 pipe */
-export const pipeBuf = 4096;
 const capacityMax = 0x7fff_ffff;
 
 export function checkCapacity(value: unknown, name: string): number {

@@ -10,7 +10,7 @@ import {
   type HasFd,
   outOfRange,
 } from '../internal/arguments.js';
-import { ByteReading } from '../internal/byte-calls.js';
+import { ByteReading, pipeBuf } from '../internal/byte-calls.js';
 import { readableOf, webReadableOf } from '../internal/byte-streams.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { native } from '../internal/native.js';
@@ -18,7 +18,7 @@ import { readable } from '../internal/poller.js';
 import type { ReadOptions } from '../internal/read-memory.js';
 import { seriesOf } from '../internal/series.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
-import { PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
+import { PipeEnd, type PipeEndSetup } from './pipe-end.js';
 import { type PipeWriter, teeTarget } from './pipe-writer.js';
 
 export type { ReadOptions } from '../internal/read-memory.js';

@@ -9,7 +9,7 @@ import {
   invalidType,
   outOfRange,
 } from '../internal/arguments.js';
-import { ByteWriting } from '../internal/byte-calls.js';
+import { ByteWriting, pipeBuf } from '../internal/byte-calls.js';
 import { webWritableOf, writableOf } from '../internal/byte-streams.js';
 import type { MessageData } from '../internal/bytes.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
@@ -18,7 +18,7 @@ import { writable } from '../internal/poller.js';
 import type { Turns } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import type { Moving } from './moving.js';
-import { PipeEnd, type PipeEndSetup, pipeBuf } from './pipe-end.js';
+import { PipeEnd, type PipeEndSetup } from './pipe-end.js';
 import type { PipeFromFdOptions } from './pipe-reader.js';
 
 /** What tee(2) writes to. */

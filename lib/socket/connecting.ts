@@ -5,7 +5,7 @@ import { native } from '../internal/native.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { checkAddress, printable, type SocketAddressLike } from './address.js';
 import { checkReceive, type ReceiveSettings } from './options.js';
-import { createSocket, prepareSocket, type SocketSetup, type SocketType, using } from './unix-socket.js';
+import { createSocket, orClose, prepareSocket, type SocketSetup, type SocketType } from './unix-socket.js';
 
 /** Takes over the descriptor. */
 type Make<Socket> = (setup: SocketSetup) => Socket;
@@ -69,7 +69,7 @@ function begin<Socket>(
   const receive = checkReceive(options);
   const bytes = checkAddress(address, 'connect');
   const descriptor = createSocket(type);
-  using(descriptor, () => prepareSocket(descriptor, receive));
+  orClose(descriptor, () => prepareSocket(descriptor, receive));
   const made = () => make({ descriptor, receive });
   return {
     call: 'connect',

@@ -13,7 +13,7 @@ import { type Exit, sendBy, sendSyncBy, trySendBy } from './message-sending.js';
 import { bindSocket, type SocketFile, unlinkFile, unlinkSocket } from './naming.js';
 import { type BindOptions, checkReceive, type ReceiveSettings, type SendOptions } from './options.js';
 import { SendLines } from './send-lines.js';
-import { createSocket, prepareSocket, type SocketSetup, UnixSocket, using } from './unix-socket.js';
+import { createSocket, orClose, prepareSocket, type SocketSetup, UnixSocket } from './unix-socket.js';
 
 export interface ReceiveIntoOptions {
   /**
@@ -65,7 +65,7 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
     const receive = checkReceive(options);
     const name = address === undefined ? undefined : checkAddress(address, 'bind');
     const descriptor = createSocket('datagram');
-    return using(descriptor, () => {
+    return orClose(descriptor, () => {
       prepareSocket(descriptor, receive);
       const file = bindSocket(descriptor, name, options);
       return new UnixDatagram(construct, { descriptor, receive, file });
@@ -190,7 +190,7 @@ export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMess
 
 /** Takes over the descriptor. */
 export function datagramOf(setup: SocketSetup): UnixDatagram {
-  return using(setup.descriptor, () => {
+  return orClose(setup.descriptor, () => {
     prepareSocket(setup.descriptor, setup.receive);
     return new UnixDatagram(construct, setup);
   });

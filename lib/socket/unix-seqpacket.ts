@@ -12,7 +12,7 @@ import type { SocketMessage } from './message.js';
 import { type Exit, sendBy, sendSyncBy, trySendBy } from './message-sending.js';
 import { checkReceive, type ReceiveSettings, type SendOptions } from './options.js';
 import type { ReceiveIntoOptions } from './unix-datagram.js';
-import { prepareSocket, type SocketSetup, UnixSocket, using } from './unix-socket.js';
+import { orClose, prepareSocket, type SocketSetup, UnixSocket } from './unix-socket.js';
 
 export class UnixSeqpacket extends UnixSocket implements AsyncIterable<SocketMessage> {
   readonly #exit: Exit;
@@ -133,7 +133,7 @@ const to = (address: SocketAddressLike): Connection<UnixSeqpacket> => ({
 
 /** Takes over the descriptor. */
 export function seqpacketOf(setup: SocketSetup): UnixSeqpacket {
-  return using(setup.descriptor, () => {
+  return orClose(setup.descriptor, () => {
     prepareSocket(setup.descriptor, setup.receive);
     return new UnixSeqpacket(construct, setup);
   });

@@ -16,7 +16,7 @@ import {
   type ListenOptions,
   type ReceiveSettings,
 } from './options.js';
-import { createSocket, prepareSocket, type SocketSetup, type SocketType, using } from './unix-socket.js';
+import { createSocket, orClose, prepareSocket, type SocketSetup, type SocketType } from './unix-socket.js';
 
 /** Where there are no descriptors, another try comes so much later: nobody tells when one is free. */
 const retryMs = 50;
@@ -158,7 +158,7 @@ export function listenAt(
   const backlog = checkBacklog(options);
   const name = checkAddress(address, 'bind');
   const descriptor = createSocket(type);
-  return using(descriptor, () => {
+  return orClose(descriptor, () => {
     // For those who connect and send before they are accepted.
     prepareSocket(descriptor, receive);
     const file = bindSocket(descriptor, name, options);
@@ -181,7 +181,7 @@ export function serverFromFd(
   const receive = checkReceive(options);
   const { listens, [type]: number } = native.socketConstants;
   const descriptor = native.socketFromFd(checkFd(fd), number);
-  return using(descriptor, () => {
+  return orClose(descriptor, () => {
     if (native.socketOption(descriptor, listens) === 0) {
       throw new IpcError('EINVAL', 'EINVAL: invalid argument, accept: the socket does not listen', {
         syscall: 'accept',

@@ -65,7 +65,7 @@ export function prepareSocket(descriptor: NativeDescriptor, { credentials }: Che
 }
 
 /** Closes the descriptor where `use` fails. */
-export function using<T>(descriptor: NativeDescriptor, use: () => T): T {
+export function orClose<T>(descriptor: NativeDescriptor, use: () => T): T {
   try {
     return use();
   } catch (error) {

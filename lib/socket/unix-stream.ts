@@ -17,7 +17,7 @@ import { type Connection, connect, connectSync, tryConnect } from './connecting.
 import { Luggage } from './luggage.js';
 import type { SocketMessage } from './message.js';
 import { checkFds, checkReceive, type ReceiveSettings, type SendOptions } from './options.js';
-import { prepareSocket, type SocketSetup, UnixSocket, using } from './unix-socket.js';
+import { orClose, prepareSocket, type SocketSetup, UnixSocket } from './unix-socket.js';
 
 export class UnixStream extends UnixSocket implements AsyncIterable<Buffer> {
   readonly #in: ByteReading;
@@ -208,7 +208,7 @@ const to = (address: SocketAddressLike): Connection<UnixStream> => ({
 
 /** Takes over the descriptor. */
 export function streamOf(setup: SocketSetup): UnixStream {
-  return using(setup.descriptor, () => {
+  return orClose(setup.descriptor, () => {
     prepareSocket(setup.descriptor, setup.receive);
     return new UnixStream(construct, setup);
   });

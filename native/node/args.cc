@@ -90,4 +90,19 @@ os::Access Args::Access(size_t index) {
   return access;
 }
 
+std::vector<Napi::Value> Args::Elements(size_t index, size_t most) {
+  std::vector<Napi::Value> elements;
+  if (ok_ && !info_[index].IsArray()) Reject("an array");
+  if (!ok_) return elements;
+  const Napi::Array list = info_[index].As<Napi::Array>();
+  for (uint32_t at = 0; at < list.Length() && elements.size() < most; ++at) {
+    elements.push_back(list.Get(at));
+    if (elements.back().IsEmpty()) {
+      ok_ = false;  // a getter threw, and that is on its way
+      break;
+    }
+  }
+  return elements;
+}
+
 }  // namespace interproc::node

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "node/errors.h"
 #include "os/access.h"
@@ -42,6 +43,10 @@ class Args {
   ByteSpan ToBytes(Napi::Value value);
   // Three arguments from `index` on: mode, uid | undefined, gid | undefined.
   os::Access Access(size_t index);
+
+  // What is in a list, at most so much. Getters there run JS: read it before anything that JS can
+  // take away.
+  std::vector<Napi::Value> Elements(size_t index, size_t most);
 
   void Reject(const char* expected);
   // As Reject, with an error of the system.

@@ -12,13 +12,9 @@ namespace {
 
 constexpr size_t kPartsMax = 1024;  // IOV_MAX
 
-bool WouldBlock(const os::Result<os::Moved>& moved) {
-  return moved.ok() && !moved.value().has_value();
-}
-
 template <typename Move>
 Napi::Value MovePatiently(Napi::Env env, uint32_t looks, Move move) {
-  return MovedToJs(env, os::TryPatiently(looks, move, WouldBlock));
+  return MovedToJs(env, os::TryPatiently(looks, move, os::WouldBlock));
 }
 
 // descriptorFd(descriptor): -1 once it is closed
@@ -81,30 +77,11 @@ Napi::Value Write(const Napi::CallbackInfo& info) {
   return MovePatiently(info.Env(), looks, [&] { return descriptor->Write(&part, 1); });
 }
 
-// What is in a list, at most so much. Getters there run JS: before anything of the call is taken
-// that JS can take away.
-std::vector<Napi::Value> ElementsOf(Args& args, size_t index, size_t most) {
-  std::vector<Napi::Value> elements;
-  if (!args.at(index).IsArray()) {
-    args.Reject("an array");
-    return elements;
-  }
-  const Napi::Array list = args.at(index).As<Napi::Array>();
-  for (uint32_t at = 0; at < list.Length() && elements.size() < most; ++at) {
-    elements.push_back(list.Get(at));
-    if (elements.back().IsEmpty()) {
-      args.Reject("a list");
-      break;
-    }
-  }
-  return elements;
-}
-
 // descriptorWritev(descriptor, list, offset, looks): as descriptorWrite, of all data in a row; of
 // the first 1,024 pieces
 Napi::Value Writev(const Napi::CallbackInfo& info) {
   Args args(info);
-  const std::vector<Napi::Value> list = ElementsOf(args, 1, kPartsMax);
+  const std::vector<Napi::Value> list = args.Elements(1, kPartsMax);
   os::Descriptor* descriptor = OpenDescriptor(args, 0, "write");
   size_t offset = args.Size(2);
   const uint32_t looks = args.Looks(3);

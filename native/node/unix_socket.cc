@@ -132,14 +132,15 @@ Napi::Value Unlink(const Napi::CallbackInfo& info) {
     const os::Result<void> gone = os::UnlinkSocketFile(path);
     return gone.ok() ? info.Env().Undefined() : Fail(info.Env(), gone.error(), path);
   }
+  const std::vector<Napi::Value> identity = args.Elements(1, 2);
+  if (args.ok() && (identity.size() < 2 || !identity[0].IsBigInt() || !identity[1].IsBigInt())) {
+    args.Reject("an identity");
+  }
+  if (!args.ok()) return info.Env().Undefined();
   os::FileStatus file;
   bool lossless = true;
-  const Napi::Array identity = info[1].As<Napi::Array>();
-  const Napi::Value device = identity.Get(0u);
-  const Napi::Value inode = identity.Get(1u);
-  if (!device.IsBigInt() || !inode.IsBigInt()) return FailArgument(info.Env(), "an identity");
-  file.device = device.As<Napi::BigInt>().Uint64Value(&lossless);
-  file.inode = inode.As<Napi::BigInt>().Uint64Value(&lossless);
+  file.device = identity[0].As<Napi::BigInt>().Uint64Value(&lossless);
+  file.inode = identity[1].As<Napi::BigInt>().Uint64Value(&lossless);
   const os::Result<bool> gone = os::UnlinkSocketFile(path, file);
   return gone.ok() ? info.Env().Undefined() : Fail(info.Env(), gone.error(), path);
 }
@@ -262,18 +263,12 @@ Napi::Value IsFull(const Napi::CallbackInfo& info) {
 std::vector<int> FdsOf(Args& args, size_t index) {
   std::vector<int> fds;
   if (!args.ok() || args.at(index).IsUndefined()) return fds;
-  if (!args.at(index).IsArray()) {
-    args.Reject("an array of descriptors");
-    return fds;
-  }
-  const Napi::Array list = args.at(index).As<Napi::Array>();
-  if (list.Length() > os::kDescriptorsMax) args.Reject("fewer descriptors");
-  for (uint32_t i = 0; args.ok() && i < list.Length(); ++i) {
-    const Napi::Value each = list.Get(i);
-    if (!each.IsNumber())
-      args.Reject("an array of descriptors");
-    else
-      fds.push_back(each.As<Napi::Number>().Int32Value());
+  const std::vector<Napi::Value> list = args.Elements(index, os::kDescriptorsMax + 1);
+  if (list.size() > os::kDescriptorsMax) args.Reject("fewer descriptors");
+  for (const Napi::Value& each : list) {
+    if (args.ok() && !each.IsNumber()) args.Reject("an array of descriptors");
+    if (!args.ok()) break;
+    fds.push_back(each.As<Napi::Number>().Int32Value());
   }
   return fds;
 }
@@ -298,8 +293,7 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   message.fds = fds.data();
   message.fd_count = fds.size();
   const os::Result<os::Moved> sent = os::TryPatiently(
-      looks, [&] { return os::SendMessage(socket->fd(), message); },
-      [](const os::Result<os::Moved>& moved) { return moved.ok() && !moved.value().has_value(); });
+      looks, [&] { return os::SendMessage(socket->fd(), message); }, os::WouldBlock);
   if (!sent.ok() && has_address) return Fail(info.Env(), sent.error(), Printable(address));
   return MovedToJs(info.Env(), sent);
 }

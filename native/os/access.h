@@ -16,7 +16,9 @@ struct Access {
   std::optional<gid_t> gid;
 };
 
-// Sets it on an open object, so the umask plays no part. man 2 fchown, man 2 fchmod
+// Sets the owner, also of what was opened by O_PATH. man 2 fchownat
+Result<void> SetOwner(int fd, const Access& access);
+// Sets all of it on an open object, so the umask plays no part. man 2 fchmod
 Result<void> SetAccess(int fd, const Access& access);
 
 }  // namespace interproc::os

@@ -31,12 +31,6 @@ Result<UniqueFd> OpenPipeAgain(int fd, DescriptorKind kind) {
   return again;
 }
 
-Result<Moved> ToMoved(ssize_t moved, const char* syscall) {
-  if (moved >= 0) return Moved(static_cast<size_t>(moved));
-  if (errno == EAGAIN) return Moved();
-  return LastError(syscall);
-}
-
 }  // namespace
 
 Descriptor::~Descriptor() {

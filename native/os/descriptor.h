@@ -17,8 +17,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
+#include "os/moved.h"
 #include "os/poll_set.h"
 #include "os/ref_counted.h"
 #include "os/result.h"
@@ -27,9 +27,6 @@
 namespace interproc::os {
 
 enum class DescriptorKind { kSocket, kPipeReader, kPipeWriter, kOther };
-
-// Bytes moved; none: it would block.
-using Moved = std::optional<size_t>;
 
 class Descriptor : public RefCounted<Descriptor> {
  public:

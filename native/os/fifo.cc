@@ -80,13 +80,7 @@ Result<void> CreateFifo(const std::string& path, const Access& access) {
   return done;
 }
 
-Result<void> UnlinkFifo(const std::string& path) {
-  const Result<FileStatus> status = StatusOf(path, "unlink");
-  if (!status.ok()) return status.error();
-  if (!S_ISFIFO(status.value().type)) return Error{EINVAL, "unlink"};
-  if (unlink(path.c_str()) != 0) return LastError("unlink");
-  return {};
-}
+Result<void> UnlinkFifo(const std::string& path) { return UnlinkOfType(path, S_IFIFO); }
 
 Result<UniqueFd> TryOpenFifo(const std::string& path, FifoAccess access) {
   Result<UniqueFd> found = Find(path);

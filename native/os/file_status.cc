@@ -46,4 +46,12 @@ Result<FileStatus> StatusBehind(const std::string& path, const char* syscall) {
   return Statx(AT_FDCWD, path.c_str(), 0, syscall);
 }
 
+Result<void> UnlinkOfType(const std::string& path, uint32_t type) {
+  const Result<FileStatus> status = StatusOf(path, "unlink");
+  if (!status.ok()) return status.error();
+  if (status.value().type != type) return Error{EINVAL, "unlink"};
+  if (unlink(path.c_str()) != 0) return LastError("unlink");
+  return {};
+}
+
 }  // namespace interproc::os

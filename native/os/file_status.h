@@ -30,6 +30,9 @@ Result<FileStatus> StatusOf(const std::string& path, const char* syscall);
 // Also for what the path leads to over symbolic links.
 Result<FileStatus> StatusBehind(const std::string& path, const char* syscall);
 
+// man 2 unlink. EINVAL for what is of another type.
+Result<void> UnlinkOfType(const std::string& path, uint32_t type);
+
 inline bool SameFile(const FileStatus& a, const FileStatus& b) {
   return a.inode == b.inode && a.device == b.device;
 }

@@ -18,12 +18,6 @@ namespace {
 // So much at once: a cancelled call ends soon, whatever the disk is like.
 constexpr uint64_t kSpliceStep = 1 << 20;
 
-Result<Moved> ToMoved(ssize_t moved, const char* syscall) {
-  if (moved >= 0) return Moved(static_cast<size_t>(moved));
-  if (errno == EAGAIN) return Moved();
-  return LastError(syscall);
-}
-
 // Makes a socket or a terminal non-blocking while it exists: SPLICE_F_NONBLOCK is for pipes only.
 // Where splice(2) waits for one of those it keeps the pipe locked, and whoever then uses that, the
 // event loop with it, can't even be interrupted.
@@ -96,7 +90,7 @@ Result<Ref<Descriptor>> DuplicatePipe(int fd, DescriptorKind kind, bool packet) 
 
 Result<int> PipeCapacity(const Descriptor& pipe) {
   const int bytes = fcntl(pipe.fd(), F_GETPIPE_SZ);
-  if (bytes < 0) return LastError("F_SETPIPE_SZ");
+  if (bytes < 0) return LastError("F_GETPIPE_SZ");
   return bytes;
 }
 

@@ -69,11 +69,8 @@ Result<FileStatus> SetAccessOf(const std::string& path, const Access& access) {
   if (!made.ok()) return made;
   // In a folder of others somebody may have put something else there, to have it given away.
   if (!S_ISSOCK(made.value().type)) return Error{ENOENT, "bind"};
-  if (access.uid.has_value() || access.gid.has_value()) {
-    const uid_t uid = access.uid.value_or(static_cast<uid_t>(-1));
-    const gid_t gid = access.gid.value_or(static_cast<gid_t>(-1));
-    if (fchownat(file.get(), "", uid, gid, AT_EMPTY_PATH) != 0) return LastError("fchown");
-  }
+  const Result<void> owned = SetOwner(file.get(), access);
+  if (!owned.ok()) return owned.error();
   const Result<FileStatus> status = StatusOf(file.get());
   if (!status.ok() || status.value().mode == access.mode) return status;
   const std::string self = "/proc/self/fd/" + std::to_string(file.get());
@@ -112,12 +109,6 @@ Result<bool> UnlinkSocketFile(const std::string& path, const FileStatus& status)
   return true;
 }
 
-Result<void> UnlinkSocketFile(const std::string& path) {
-  const Result<FileStatus> status = StatusOf(path, "unlink");
-  if (!status.ok()) return status.error();
-  if (!S_ISSOCK(status.value().type)) return Error{EINVAL, "unlink"};
-  if (unlink(path.c_str()) != 0) return LastError("unlink");
-  return {};
-}
+Result<void> UnlinkSocketFile(const std::string& path) { return UnlinkOfType(path, S_IFSOCK); }
 
 }  // namespace interproc::os

@@ -208,10 +208,8 @@ Result<Moved> SendMessage(int fd, const SentMessage& message) {
     header->cmsg_len = CMSG_LEN(bytes);
     std::memcpy(CMSG_DATA(header), message.fds, bytes);
   }
-  const ssize_t sent = RetryOnEintr([&] { return sendmsg(fd, &raw, MSG_DONTWAIT | MSG_NOSIGNAL); });
-  if (sent >= 0) return Moved(static_cast<size_t>(sent));
-  if (errno == EAGAIN) return Moved();
-  return LastError("send");
+  return ToMoved(RetryOnEintr([&] { return sendmsg(fd, &raw, MSG_DONTWAIT | MSG_NOSIGNAL); }),
+                 "send");
 }
 
 Result<bool> ReceiveMessage(int fd, int type, const struct iovec* parts, size_t count,
