@@ -158,14 +158,14 @@ Napi::Value NoticeAsk(const Napi::CallbackInfo& info) {
   return asked.ok() ? info.Env().Undefined() : Fail(info.Env(), asked.error());
 }
 
-// mqNoticeTake(socket): whether one had come
+// mqNoticeTake(socket): 0 none, 1 a message has arrived, 2 the registration was removed
 Napi::Value NoticeTake(const Napi::CallbackInfo& info) {
   Args args(info);
   const os::Descriptor* socket = OpenDescriptor(args, 0, "mq_notify");
   if (socket == nullptr) return info.Env().Undefined();
-  const os::Result<bool> taken = os::TakeNotice(socket->fd());
+  const os::Result<os::Notice> taken = os::TakeNotice(socket->fd());
   if (!taken.ok()) return Fail(info.Env(), taken.error());
-  return Napi::Boolean::New(info.Env(), taken.value());
+  return Napi::Number::New(info.Env(), static_cast<int>(taken.value()));
 }
 
 // mqNoticeWithdraw(queue, socket)
@@ -182,6 +182,7 @@ Napi::Value NoticeWithdraw(const Napi::CallbackInfo& info) {
 
 void InitPosixMq(Napi::Env env, Napi::Object exports) {
   exports.Set("mqCreate", Napi::Function::New(env, Create));
+  exports.Set("hasMq", Napi::Boolean::New(env, os::HasPosixMq()));
   exports.Set("mqOpen", Napi::Function::New(env, Open));
   exports.Set("mqFromFd", Napi::Function::New(env, FromFd));
   exports.Set("mqUnlink", Napi::Function::New(env, Unlink));

@@ -15,7 +15,9 @@
 namespace interproc::os {
 namespace {
 
-constexpr size_t kCookieBytes = 32;  // NOTIFY_COOKIE_LEN of the kernel
+// Of the kernel's ipc/mqueue.c: NOTIFY_COOKIE_LEN and NOTIFY_WOKENUP.
+constexpr size_t kCookieBytes = 32;
+constexpr char kWokenUp = 1;
 
 // The registration is the process's: whether it is still that of one socket must not change between
 // looking and ending it, but by its own notice.
@@ -44,18 +46,19 @@ Result<void> AskForNotice(int mq, int socket) {
   return {};
 }
 
-Result<bool> TakeNotice(int socket) {
+Result<Notice> TakeNotice(int socket) {
   char cookie[kCookieBytes];
   const ssize_t received =
       RetryOnEintr([&] { return recv(socket, cookie, sizeof(cookie), MSG_DONTWAIT); });
   if (received < 0 && errno != EAGAIN) return LastError("recv");
-  return received > 0;
+  if (received < static_cast<ssize_t>(kCookieBytes)) return Notice::kNone;
+  return cookie[kCookieBytes - 1] == kWokenUp ? Notice::kArrived : Notice::kRemoved;
 }
 
 void WithdrawNotice(int mq, int socket) {
   std::lock_guard<std::mutex> lock(Registrations());
-  const Result<bool> over = TakeNotice(socket);
-  if (over.ok() && !over.value()) (void)syscall(SYS_mq_notify, mq, nullptr);
+  const Result<Notice> over = TakeNotice(socket);
+  if (over.ok() && over.value() == Notice::kNone) (void)syscall(SYS_mq_notify, mq, nullptr);
 }
 
 }  // namespace interproc::os

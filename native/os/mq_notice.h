@@ -19,8 +19,11 @@ Result<UniqueFd> OpenNoticeSocket();
 // Registers. EBUSY where there is a registration, also one of this process.
 Result<void> AskForNotice(int mq, int socket);
 
-// Takes what has come in; whether that was anything. The registration is over then.
-Result<bool> TakeNotice(int socket);
+// What ended a registration: a message, or a close() of the queue in this process.
+enum class Notice { kNone, kArrived, kRemoved };
+
+// Takes what has come in.
+Result<Notice> TakeNotice(int socket);
 
 // Ends the registration, if it is still this socket's.
 void WithdrawNotice(int mq, int socket);

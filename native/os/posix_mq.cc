@@ -43,6 +43,11 @@ Result<Moved> ToMovedInTime(ssize_t moved, const char* name) {
 
 }  // namespace
 
+bool HasPosixMq() {
+  // No descriptor: EBADF from a kernel that knows the call.
+  return syscall(SYS_mq_getsetattr, -1, nullptr, nullptr) == -1 && errno == EBADF;
+}
+
 Result<UniqueFd> CreatePosixMq(const std::string& name, MqUse use, const MqSizes& sizes,
                                const Access& access) {
   struct mq_attr attributes = {};

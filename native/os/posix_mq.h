@@ -19,6 +19,9 @@
 
 namespace interproc::os {
 
+// Whether the kernel has them: ENOSYS and a seccomp filter's EPERM both mean no.
+bool HasPosixMq();
+
 enum class MqUse { kBoth, kReceiving, kSending };
 
 struct MqSizes {
