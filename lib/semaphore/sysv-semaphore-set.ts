@@ -159,8 +159,9 @@ export class SysvSemaphoreSet extends SysvObject {
    */
   tryOp(operations: SemaphoreOperation | readonly SemaphoreOperation[]): boolean {
     this.checkOpen();
-    const { line, operating } = this.#operating(operations);
-    return this.lines.tryNow(line, operating) !== again;
+    const checked = checkOperations(operations, this.#count);
+    if (!this.lines.isEmpty && this.lines.isBusy(keyOfOperations(checked))) return false;
+    return native.sysvSemOperate(this.id, checked, 0, 0);
   }
 
   /**

@@ -146,15 +146,15 @@ Napi::Value MovedToJs(Napi::Env env, const os::Result<os::Moved>& moved) {
 }
 
 void InitDescriptor(Napi::Env env, Napi::Object exports) {
-  exports.Set("descriptorFd", Napi::Function::New(env, Fd));
-  exports.Set("descriptorDuplicate", Napi::Function::New(env, Duplicate));
-  exports.Set("descriptorClose", Napi::Function::New(env, Close));
-  exports.Set("descriptorDetach", Napi::Function::New(env, Detach));
-  exports.Set("descriptorRead", Napi::Function::New(env, Read));
-  exports.Set("descriptorWrite", Napi::Function::New(env, Write));
-  exports.Set("descriptorWritev", Napi::Function::New(env, Writev));
-  exports.Set("descriptorWait", Napi::Function::New(env, Wait));
-  exports.Set("descriptorWatch", Napi::Function::New(env, Watch));
+  exports.Set("descriptorFd", Napi::Function::New<Fd>(env));
+  exports.Set("descriptorDuplicate", Napi::Function::New<Duplicate>(env));
+  exports.Set("descriptorClose", Napi::Function::New<Close>(env));
+  exports.Set("descriptorDetach", Napi::Function::New<Detach>(env));
+  exports.Set("descriptorRead", Napi::Function::New<Read>(env));
+  exports.Set("descriptorWrite", Napi::Function::New<Write>(env));
+  exports.Set("descriptorWritev", Napi::Function::New<Writev>(env));
+  exports.Set("descriptorWait", Napi::Function::New<Wait>(env));
+  exports.Set("descriptorWatch", Napi::Function::New<Watch>(env));
 }
 
 }  // namespace interproc::node

@@ -181,21 +181,21 @@ Napi::Value NoticeWithdraw(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitPosixMq(Napi::Env env, Napi::Object exports) {
-  exports.Set("mqCreate", Napi::Function::New(env, Create));
+  exports.Set("mqCreate", Napi::Function::New<Create>(env));
   exports.Set("hasMq", Napi::Boolean::New(env, os::HasPosixMq()));
-  exports.Set("mqOpen", Napi::Function::New(env, Open));
-  exports.Set("mqFromFd", Napi::Function::New(env, FromFd));
-  exports.Set("mqUnlink", Napi::Function::New(env, Unlink));
-  exports.Set("mqLinkedAt", Napi::Function::New(env, LinkedAt));
-  exports.Set("mqStat", Napi::Function::New(env, Stat));
-  exports.Set("mqAttributes", Napi::Function::New(env, Attributes));
-  exports.Set("mqSetNonBlocking", Napi::Function::New(env, SetNonBlocking));
-  exports.Set("mqSend", Napi::Function::New(env, Send));
-  exports.Set("mqReceive", Napi::Function::New(env, Receive));
-  exports.Set("mqNoticeOpen", Napi::Function::New(env, NoticeOpen));
-  exports.Set("mqNoticeAsk", Napi::Function::New(env, NoticeAsk));
-  exports.Set("mqNoticeTake", Napi::Function::New(env, NoticeTake));
-  exports.Set("mqNoticeWithdraw", Napi::Function::New(env, NoticeWithdraw));
+  exports.Set("mqOpen", Napi::Function::New<Open>(env));
+  exports.Set("mqFromFd", Napi::Function::New<FromFd>(env));
+  exports.Set("mqUnlink", Napi::Function::New<Unlink>(env));
+  exports.Set("mqLinkedAt", Napi::Function::New<LinkedAt>(env));
+  exports.Set("mqStat", Napi::Function::New<Stat>(env));
+  exports.Set("mqAttributes", Napi::Function::New<Attributes>(env));
+  exports.Set("mqSetNonBlocking", Napi::Function::New<SetNonBlocking>(env));
+  exports.Set("mqSend", Napi::Function::New<Send>(env));
+  exports.Set("mqReceive", Napi::Function::New<Receive>(env));
+  exports.Set("mqNoticeOpen", Napi::Function::New<NoticeOpen>(env));
+  exports.Set("mqNoticeAsk", Napi::Function::New<NoticeAsk>(env));
+  exports.Set("mqNoticeTake", Napi::Function::New<NoticeTake>(env));
+  exports.Set("mqNoticeWithdraw", Napi::Function::New<NoticeWithdraw>(env));
 }
 
 }  // namespace interproc::node
