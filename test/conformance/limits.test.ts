@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { systemError } from '../support/failures.js';
 import { queueName } from '../support/names.js';
-import { canSetIpcLimits, inNamespaces, isRoot } from '../support/namespaces.js';
+import { canSetIpcLimits, inNamespaces } from '../support/namespaces.js';
 import { ordinary, party } from './party.js';
 
 const settings = (values: Record<string, string>) =>
@@ -56,7 +56,7 @@ describe.skipIf(!canSetIpcLimits)('POSIX queues, of somebody without privilege',
     expect(absent?.code).toBe('ENOENT');
   });
 
-  it('are ENOSPC above the number of all, which names the limit', async () => {
+  it('mq_open 30: are ENOSPC above the number of all, which names the limit', async () => {
     const failure = await they.run(async ({ closing, failureOf, MessageQueue, small }) => {
       const queues = ['/1', '/2'].map((name) => closing(MessageQueue.create(name, small)));
       const failure = await failureOf(() => MessageQueue.create('/3', small));
@@ -123,35 +123,11 @@ describe('POSIX queues with the stock limits', () => {
   });
 });
 
-describe.skipIf(!isRoot)('POSIX queues of root', () => {
-  const they = party('root');
-
-  it('go beyond the settings, up to what the kernel has at most, which the error names', async () => {
-    const name = queueName();
-    const { attributes, failures } = await they.run(async ({ closing, failureOf, fs, MessageQueue }, name) => {
-      const most = Number(fs.readFileSync('/proc/sys/fs/mqueue/msg_max', 'utf8'));
-      const queue = closing(MessageQueue.create(name, { maxMessages: most + 1, messageSize: 8 }));
-      queue.unlink();
-      return {
-        attributes: [queue.attributes().maxMessages, most + 1],
-        failures: [
-          await failureOf(() => MessageQueue.create(name, { maxMessages: 65_537, messageSize: 8 })),
-          await failureOf(() => MessageQueue.create(name, { maxMessages: 1, messageSize: 16 * 1024 * 1024 + 1 })),
-        ],
-      };
-    }, name);
-    expect(attributes[0]).toBe(attributes[1]);
-    expect(failures).toEqual([1, 2].map(() => systemError('EINVAL', 'mq_open', name)));
-    expect(failures[0]?.message).toContain('65536');
-    expect(failures[1]?.message).toContain('16777216');
-  });
-});
-
 describe.skipIf(!canSetIpcLimits)('System V queues', () => {
   const wrapper = settings({ 'kernel.msgmni': '2', 'kernel.msgmnb': '1000', 'kernel.msgmax': '100' });
   const they = party(ordinary, { wrapper });
 
-  it('are ENOSPC above their number, which names kernel.msgmni', async () => {
+  it('msgget ENOSPC: above their number, which names kernel.msgmni', async () => {
     const failures = await they.run(async ({ failureOf, removing, SysvMessageQueue }) => {
       for (const key of [1, 2]) removing(SysvMessageQueue.create(key));
       return [
@@ -167,19 +143,21 @@ describe.skipIf(!canSetIpcLimits)('System V queues', () => {
     }
   });
 
-  it('are EPERM to give more bytes than kernel.msgmnb, which is named, and nothing is left of a new one', async () => {
-    const { failures, maxBytes, listed } = await they.run(async ({ failureOf, removing, SysvMessageQueue }) => {
-      const queue = removing(SysvMessageQueue.create(1));
-      return {
-        failures: [
-          await failureOf(() => queue.set({ maxBytes: 1001 })),
-          await failureOf(() => SysvMessageQueue.create(2, { maxBytes: 1001 })),
-          await failureOf(() => SysvMessageQueue.openOrCreate(2, { maxBytes: 1001 })),
-        ],
-        maxBytes: queue.stat().maxBytes,
-        listed: SysvMessageQueue.list().length,
-      };
-    });
+  it('msgctl EPERM: to give more bytes than kernel.msgmnb, which is named, and nothing is left of a new one', async () => {
+    const { failures, maxBytes, listed } = await they.run(
+      async ({ failureOf, removing, SysvMessageQueue }) => {
+        const queue = removing(SysvMessageQueue.create(1));
+        return {
+          failures: [
+            await failureOf(() => queue.set({ maxBytes: 1001 })),
+            await failureOf(() => SysvMessageQueue.create(2, { maxBytes: 1001 })),
+            await failureOf(() => SysvMessageQueue.openOrCreate(2, { maxBytes: 1001 })),
+          ],
+          maxBytes: queue.stat().maxBytes,
+          listed: SysvMessageQueue.list().length,
+        };
+      },
+    );
     expect(maxBytes).toBe(1000);
     expect(listed).toBe(1);
     for (const failure of failures) {
@@ -189,7 +167,7 @@ describe.skipIf(!canSetIpcLimits)('System V queues', () => {
     }
   });
 
-  it('take no message above kernel.msgmax, which the error names', async () => {
+  it('msgsnd EINVAL: a message above kernel.msgmax, which the error names', async () => {
     const failures = await they.run(async ({ assert, failureOf, removing, SysvMessageQueue }) => {
       const queue = removing(SysvMessageQueue.create(1));
       assert.equal(queue.trySend(1, Buffer.alloc(100)), true);
@@ -211,7 +189,7 @@ describe.skipIf(!canSetIpcLimits)('System V sets of semaphores', () => {
   // Of one set, of all, operations at once, sets.
   const they = party(ordinary, { wrapper: settings({ 'kernel.sem': '10 15 5 3' }) });
 
-  it('are EINVAL with more semaphores than SEMMSL, which the error names', async () => {
+  it('semget EINVAL: with more semaphores than SEMMSL, which the error names', async () => {
     const { failures, listed } = await they.run(async ({ failureOf, SysvSemaphoreSet }) => ({
       failures: [
         await failureOf(() => SysvSemaphoreSet.create(1, { count: 11 })),
@@ -230,7 +208,7 @@ describe.skipIf(!canSetIpcLimits)('System V sets of semaphores', () => {
   it.each([
     ['semaphores of all sets', [10], 6, 15],
     ['sets', [1, 1, 1], 1, 3],
-  ])('are ENOSPC above the number of %s, which the error names', async (_, counts, count, most) => {
+  ])('semget ENOSPC: above the number of %s, which the error names', async (_, counts, count, most) => {
     const failure = await they.run(
       async ({ failureOf, removing, SysvSemaphoreSet }, counts, count) => {
         for (const count of counts) removing(SysvSemaphoreSet.create(null, { count }));
@@ -245,7 +223,7 @@ describe.skipIf(!canSetIpcLimits)('System V sets of semaphores', () => {
     expect(failure?.message).toContain('sysctl');
   });
 
-  it('are E2BIG to more operations at once than SEMOPM, which the error names', async () => {
+  it('semop E2BIG: more operations at once than SEMOPM, which the error names', async () => {
     const failure = await they.run(({ assert, failureOf, removing, SysvSemaphoreSet }) => {
       const set = removing(SysvSemaphoreSet.create(1, { count: 6 }));
       const ops = [0, 1, 2, 3, 4, 5].map((index) => ({ index, delta: 1 }));

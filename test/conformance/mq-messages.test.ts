@@ -41,7 +41,12 @@ describe.each(users)('as %s', (user) => {
         assert.equal(await mine.queue.send(new Uint16Array([1, 2]), { timeout: 50_000 }), undefined);
       });
       const got = await other.run(({ mine }) => [1, 2, 3, 4].map(() => mine.queue.tryReceive().data));
-      expect(got).toEqual([Buffer.alloc(64, 7), Buffer.alloc(0), Buffer.from('für'), Buffer.from([1, 0, 2, 0])]);
+      expect(got).toEqual([
+        Buffer.alloc(64, 7),
+        Buffer.alloc(0),
+        Buffer.from('für'),
+        Buffer.from([1, 0, 2, 0]),
+      ]);
     });
 
     it('mq_send 2, 14, mq_timedsend 2, 14: more than the size of a message is EMSGSIZE, which names it', async () => {
@@ -110,7 +115,9 @@ describe.each(users)('as %s', (user) => {
         expect(await one.run(({ mine }) => mine.queue.attributes().messages)).toBe(4);
         expect(String((await other.run(({ mine }) => mine.queue.tryReceive())).data)).toBe('1');
         expect(await sent).toBe(4);
-        const rest = await other.run(({ mine }) => [2, 3, 4, 5].map(() => String(mine.queue.tryReceive().data)));
+        const rest = await other.run(({ mine }) =>
+          [2, 3, 4, 5].map(() => String(mine.queue.tryReceive().data)),
+        );
         expect(rest).toEqual(['2', '3', '4', '5']);
       }
     });
@@ -122,12 +129,11 @@ describe.each(users)('as %s', (user) => {
         for (const text of ['1', '2', '3', '4']) mine.queue.trySend(text);
       });
       const sending = [one, other].map((party, who) =>
-        party.run(
-          async ({ mine }, who) => {
-            await Promise.all([0, 1, 2].map((i) => mine.queue.send(`${who}-${i}`, i === 1 ? { timeout: 50_000 } : {})));
-          },
-          who,
-        ),
+        party.run(async ({ mine }, who) => {
+          await Promise.all(
+            [0, 1, 2].map((i) => mine.queue.send(`${who}-${i}`, i === 1 ? { timeout: 50_000 } : {})),
+          );
+        }, who),
       );
       await Promise.all([one.run(() => {}), other.run(() => {})]);
       const got = await third.run(async ({ mine }) => {
@@ -152,7 +158,8 @@ describe.each(users)('as %s', (user) => {
       }, name);
       const got = await other.run(({ mine }) => {
         const texts = [];
-        for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive()) texts.push(String(next.data));
+        for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive())
+          texts.push(String(next.data));
         return texts;
       });
       expect(got).toEqual(['1', '2', '3', '4']);
@@ -174,11 +181,12 @@ describe.each(users)('as %s', (user) => {
           await aborted,
         ];
       });
-      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('send')));
+      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('mq_send')));
       expect(failures[4]).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
       const got = await other.run(({ mine }) => {
         const texts = [];
-        for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive()) texts.push(String(next.data));
+        for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive())
+          texts.push(String(next.data));
         return texts;
       });
       expect(got).toEqual(['1', '2', '3', '4']);
@@ -201,17 +209,14 @@ describe.each(users)('as %s', (user) => {
     it('mq_send 12, mq_timedsend 12: a signal ends no wait, and the message goes once', async () => {
       await openInBoth();
       for (const timeout of [Number.POSITIVE_INFINITY, 50_000]) {
-        const sent = one.run(
-          async ({ mine, tell }, timeout) => {
-            let signals = 0;
-            process.on('SIGUSR1', () => signals++);
-            for (const text of ['1', '2', '3', '4']) mine.queue.trySend(text);
-            await tell();
-            mine.queue.sendSync('5', { timeout });
-            while (signals === 0) await new Promise(setImmediate);
-          },
-          timeout,
-        );
+        const sent = one.run(async ({ mine, tell }, timeout) => {
+          let signals = 0;
+          process.on('SIGUSR1', () => signals++);
+          for (const text of ['1', '2', '3', '4']) mine.queue.trySend(text);
+          await tell();
+          mine.queue.sendSync('5', { timeout });
+          while (signals === 0) await new Promise(setImmediate);
+        }, timeout);
         await one.told();
         for (let i = 0; i < 20; i++) {
           await one.asleep();
@@ -245,7 +250,8 @@ describe.each(users)('as %s', (user) => {
       const failures = await one.run(async ({ failureOf, mine }) => {
         const failures = [];
         for (const timeout of [-1, Number.NaN, Number.NEGATIVE_INFINITY]) {
-          for (const call of ['receive', 'receiveSync']) failures.push(await failureOf(() => mine.queue[call]({ timeout })));
+          for (const call of ['receive', 'receiveSync'])
+            failures.push(await failureOf(() => mine.queue[call]({ timeout })));
           for (const call of ['send', 'sendSync']) {
             failures.push(await failureOf(() => mine.queue[call]('x', { timeout })));
           }
@@ -268,7 +274,8 @@ describe.each(users)('as %s', (user) => {
         const waiting = mine.queue.send('5');
         const texts = [String(mine.queue.tryReceive().data)];
         await waiting;
-        for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive()) texts.push(String(next.data));
+        for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive())
+          texts.push(String(next.data));
         return texts;
       });
       expect(got).toEqual(['1', '2', '3', '4', '5']);
@@ -351,7 +358,9 @@ describe.each(users)('as %s', (user) => {
       await open(third, name);
       const receiving = [one, other].map((party) =>
         party.run(({ mine }) =>
-          Promise.all([{}, { timeout: 50_000 }, {}].map(async (wait) => String((await mine.queue.receive(wait)).data))),
+          Promise.all(
+            [{}, { timeout: 50_000 }, {}].map(async (wait) => String((await mine.queue.receive(wait)).data)),
+          ),
         ),
       );
       await Promise.all([one.run(() => {}), other.run(() => {})]);
@@ -389,7 +398,7 @@ describe.each(users)('as %s', (user) => {
           await aborted,
         ];
       });
-      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('receive')));
+      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('mq_receive')));
       expect(failures[4]).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
       await one.run(({ mine }) => mine.queue.trySend('kept'));
       const got = await other.run(async ({ failureOf, mine }) => {
@@ -416,17 +425,14 @@ describe.each(users)('as %s', (user) => {
     it('mq_receive 13, mq_timedreceive 16: a signal ends no wait', async () => {
       await openInBoth();
       for (const timeout of [Number.POSITIVE_INFINITY, 50_000]) {
-        const received = other.run(
-          async ({ mine, tell }, timeout) => {
-            let signals = 0;
-            process.on('SIGUSR1', () => signals++);
-            await tell();
-            const message = mine.queue.receiveSync({ timeout });
-            while (signals === 0) await new Promise(setImmediate);
-            return message;
-          },
-          timeout,
-        );
+        const received = other.run(async ({ mine, tell }, timeout) => {
+          let signals = 0;
+          process.on('SIGUSR1', () => signals++);
+          await tell();
+          const message = mine.queue.receiveSync({ timeout });
+          while (signals === 0) await new Promise(setImmediate);
+          return message;
+        }, timeout);
         await other.told();
         for (let i = 0; i < 20; i++) {
           await other.asleep();
@@ -453,13 +459,10 @@ describe.each(users)('as %s', (user) => {
 
     it.each(['receive', 'receiveSync'])('one that is killed in %s takes no message with it', async (call) => {
       await openInBoth();
-      const killed = one.run(
-        async ({ mine, tell }, call) => {
-          await tell();
-          return mine.queue[call]();
-        },
-        call,
-      );
+      const killed = one.run(async ({ mine, tell }, call) => {
+        await tell();
+        return mine.queue[call]();
+      }, call);
       await one.told();
       await one.asleep();
       await one.kill();

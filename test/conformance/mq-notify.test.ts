@@ -65,28 +65,22 @@ describe.each(users)('as %s', (user) => {
   it('who empties the queue after each notice misses no message', async () => {
     await openInBoth();
     const count = 2000;
-    const all = one.run(
-      async ({ mine }, count) => {
-        let next = 0;
-        for await (const _ of mine.queue.notifications()) {
-          for (let got = mine.queue.tryReceive(); got; got = mine.queue.tryReceive()) {
-            if (String(got.data) !== `${next++}`) throw new Error(`${got.data} came for ${next - 1}`);
-          }
-          if (next === count) break;
+    const all = one.run(async ({ mine }, count) => {
+      let next = 0;
+      for await (const _ of mine.queue.notifications()) {
+        for (let got = mine.queue.tryReceive(); got; got = mine.queue.tryReceive()) {
+          if (String(got.data) !== `${next++}`) throw new Error(`${got.data} came for ${next - 1}`);
         }
-        return next;
-      },
-      count,
-    );
-    await other.run(
-      async ({ mine }, count) => {
-        for (let i = 0; i < count; i++) {
-          await mine.queue.send(`${i}`);
-          if (i % 7 === 0) await new Promise(setImmediate);
-        }
-      },
-      count,
-    );
+        if (next === count) break;
+      }
+      return next;
+    }, count);
+    await other.run(async ({ mine }, count) => {
+      for (let i = 0; i < count; i++) {
+        await mine.queue.send(`${i}`);
+        if (i % 7 === 0) await new Promise(setImmediate);
+      }
+    }, count);
     expect(await all).toBe(count);
   });
 

@@ -41,10 +41,12 @@ describe.each(users)('as %s', (user) => {
     }, name);
     expect(String(got?.data)).toBe('hello');
     const failures = await one.run(
-      ({ failureOf, MessageQueue }, names) => Promise.all(names.map((name) => failureOf(() => MessageQueue.create(name)))),
+      ({ failureOf, MessageQueue }, names) =>
+        Promise.all(names.map((name) => failureOf(() => MessageQueue.create(name)))),
       ['', '/', `${name}/deeper`, '/a/b', 'a\0'],
     );
-    for (const failure of failures) expect(failure).toEqual(misuse('TypeError', 'ERR_INVALID_ARG_VALUE', '"name"'));
+    for (const failure of failures)
+      expect(failure).toEqual(misuse('TypeError', 'ERR_INVALID_ARG_VALUE', '"name"'));
   });
 
   it('mq_open 3, 21, 29: a name that nobody has made is ENOENT', async () => {
@@ -83,23 +85,20 @@ describe.each(users)('as %s', (user) => {
 
   it('mq_open 6: it is opened for one of receiving, sending and both, with any other flags', async () => {
     const name = queueName();
-    const failures = await one.run(
-      async ({ assert, closing, failureOf, MessageQueue, small }, name) => {
-        closing(MessageQueue.openOrCreate(name, { ...small, nonBlocking: true }));
-        for (const access of [{}, { readOnly: true }, { writeOnly: true }]) {
-          for (const nonBlocking of [false, true]) {
-            const queue = closing(MessageQueue.open(name, { ...access, nonBlocking }));
-            assert.equal(queue.attributes().nonBlocking, nonBlocking);
-          }
+    const failures = await one.run(async ({ assert, closing, failureOf, MessageQueue, small }, name) => {
+      closing(MessageQueue.openOrCreate(name, { ...small, nonBlocking: true }));
+      for (const access of [{}, { readOnly: true }, { writeOnly: true }]) {
+        for (const nonBlocking of [false, true]) {
+          const queue = closing(MessageQueue.open(name, { ...access, nonBlocking }));
+          assert.equal(queue.attributes().nonBlocking, nonBlocking);
         }
-        const both = { readOnly: true, writeOnly: true };
-        return [
-          await failureOf(() => MessageQueue.open(name, both)),
-          await failureOf(() => MessageQueue.create(`${name}-new`, both)),
-        ];
-      },
-      name,
-    );
+      }
+      const both = { readOnly: true, writeOnly: true };
+      return [
+        await failureOf(() => MessageQueue.open(name, both)),
+        await failureOf(() => MessageQueue.create(`${name}-new`, both)),
+      ];
+    }, name);
     for (const failure of failures) {
       expect(failure).toEqual(misuse('TypeError', 'ERR_INVALID_ARG_VALUE', 'writeOnly'));
     }
@@ -107,10 +106,7 @@ describe.each(users)('as %s', (user) => {
 
   it('mq_open 7: opened for receiving it receives and does not send, in any number of processes', async () => {
     const name = queueName();
-    const receive = async (
-      { closing, failureOf, MessageQueue }: World,
-      name: string,
-    ) => {
+    const receive = async ({ closing, failureOf, MessageQueue }: World, name: string) => {
       const queues = [0, 1].map(() => closing(MessageQueue.open(name, { readOnly: true })));
       const data = queues.map((queue) => String(queue.tryReceive()?.data));
       return { data, failure: await failureOf(() => queues[0]?.trySend('x')) };
@@ -129,10 +125,7 @@ describe.each(users)('as %s', (user) => {
 
   it('mq_open 8: opened for sending it sends and does not receive, in any number of processes', async () => {
     const name = queueName();
-    const send = async (
-      { assert, closing, failureOf, MessageQueue }: World,
-      name: string,
-    ) => {
+    const send = async ({ assert, closing, failureOf, MessageQueue }: World, name: string) => {
       const queues = [0, 1].map(() => closing(MessageQueue.open(name, { writeOnly: true })));
       for (const queue of queues) assert.equal(queue.trySend('x'), true);
       return failureOf(() => queues[0]?.tryReceive());
@@ -148,10 +141,7 @@ describe.each(users)('as %s', (user) => {
 
   it('mq_open 9: opened for both it sends and receives, in any number of processes', async () => {
     const name = queueName();
-    const both = (
-      { closing, MessageQueue }: World,
-      name: string,
-    ) => {
+    const both = ({ closing, MessageQueue }: World, name: string) => {
       const queues = [0, 1].map(() => closing(MessageQueue.open(name)));
       return queues.map((queue, i) => queue.trySend(`${i}`) && String(queues[1 - i]?.tryReceive()?.data));
     };
@@ -172,7 +162,14 @@ describe.each(users)('as %s', (user) => {
           const { uid, gid } = fs.fstatSync(queue.fd);
           const { messages } = queue.attributes();
           const owner = { uid: process.geteuid?.(), gid: process.getegid?.() };
-          return { mode: fs.fstatSync(queue.fd).mode & 0o7777, uid, gid, messages, owner, stat: queue.stat() };
+          return {
+            mode: fs.fstatSync(queue.fd).mode & 0o7777,
+            uid,
+            gid,
+            messages,
+            owner,
+            stat: queue.stat(),
+          };
         },
         queueName(),
         mode,
@@ -199,7 +196,13 @@ describe.each(users)('as %s', (user) => {
       return { ...queue.attributes(), mode: queue.stat().mode, message: queue.tryReceive() };
     }, name);
     expect(found).toEqual({ ...attributes, message: { data: Buffer.from('kept'), priority: 3 } });
-    expect(attributes).toEqual({ maxMessages: 4, messageSize: 64, messages: 1, nonBlocking: false, mode: 0o640 });
+    expect(attributes).toEqual({
+      maxMessages: 4,
+      messageSize: 64,
+      messages: 1,
+      nonBlocking: false,
+      mode: 0o640,
+    });
   });
 
   it('mq_open 12: without attributes it has the defaults, which fit the limits', async () => {
@@ -263,19 +266,19 @@ describe.each(users)('as %s', (user) => {
 
   it('mq_open 25: attributes that no queue can have are misuse, and nothing is made', async () => {
     const name = queueName();
-    const failures = await one.run(
-      async ({ failureOf, MessageQueue, small }, name) => {
-        const found = [];
-        for (const [key, value] of [0, -1, 1.5, 2 ** 53, Number.NaN].flatMap((value) => [
-          ['maxMessages', value] as const,
-          ['messageSize', value] as const,
-        ])) {
-          found.push({ key, failure: await failureOf(() => MessageQueue.create(name, { ...small, [key]: value })) });
-        }
-        return { found, absent: await failureOf(() => MessageQueue.open(name)) };
-      },
-      name,
-    );
+    const failures = await one.run(async ({ failureOf, MessageQueue, small }, name) => {
+      const found = [];
+      for (const [key, value] of [0, -1, 1.5, 2 ** 53, Number.NaN].flatMap((value) => [
+        ['maxMessages', value] as const,
+        ['messageSize', value] as const,
+      ])) {
+        found.push({
+          key,
+          failure: await failureOf(() => MessageQueue.create(name, { ...small, [key]: value })),
+        });
+      }
+      return { found, absent: await failureOf(() => MessageQueue.open(name)) };
+    }, name);
     for (const { key, failure } of failures.found) {
       expect(failure).toEqual(misuse('RangeError', 'ERR_OUT_OF_RANGE', key));
     }
@@ -285,23 +288,20 @@ describe.each(users)('as %s', (user) => {
   it('mq_open 27, mq_unlink 6: a name of more than 255 bytes is ENAMETOOLONG', async () => {
     const name = queueName();
     const longest = name.padEnd(256, 'x');
-    const failures = await one.run(
-      async ({ closing, failureOf, MessageQueue, small }, longest) => {
-        closing(MessageQueue.create(longest, small));
-        closing(MessageQueue.open(longest));
-        MessageQueue.unlink(longest);
-        const longer = `${longest}x`;
-        return {
-          mq_open: [
-            await failureOf(() => MessageQueue.create(longer, small)),
-            await failureOf(() => MessageQueue.open(longer)),
-            await failureOf(() => MessageQueue.openOrCreate(longer, small)),
-          ],
-          mq_unlink: [await failureOf(() => MessageQueue.unlink(longer))],
-        };
-      },
-      longest,
-    );
+    const failures = await one.run(async ({ closing, failureOf, MessageQueue, small }, longest) => {
+      closing(MessageQueue.create(longest, small));
+      closing(MessageQueue.open(longest));
+      MessageQueue.unlink(longest);
+      const longer = `${longest}x`;
+      return {
+        mq_open: [
+          await failureOf(() => MessageQueue.create(longer, small)),
+          await failureOf(() => MessageQueue.open(longer)),
+          await failureOf(() => MessageQueue.openOrCreate(longer, small)),
+        ],
+        mq_unlink: [await failureOf(() => MessageQueue.unlink(longer))],
+      };
+    }, longest);
     for (const [syscall, failed] of Object.entries(failures)) {
       for (const failure of failed) {
         expect(failure).toEqual(systemError('ENAMETOOLONG', syscall, `${longest}x`));
@@ -481,7 +481,9 @@ describe('without permission', () => {
     queue.trySend('kept');
     const failures = await they.run(
       async ({ failureOf, MessageQueue }, name) => ({
-        openOrCreate: await failureOf(() => MessageQueue.openOrCreate(name, { maxMessages: 1, messageSize: 1 })),
+        openOrCreate: await failureOf(() =>
+          MessageQueue.openOrCreate(name, { maxMessages: 1, messageSize: 1 }),
+        ),
         create: await failureOf(() => MessageQueue.create(name, { maxMessages: 1, messageSize: 1 })),
       }),
       name,
@@ -505,22 +507,22 @@ describe('without permission', () => {
     expect(failures[2]?.code).toBe('ENOENT');
   });
 
-  it.skipIf(!isRoot)('mq_unlink 4: where it fails the queue stays: somebody else may not remove it', async () => {
-    const name = queueName();
-    using queue = MessageQueue.create(name, { maxMessages: 4, messageSize: 64, mode: 0o666 });
-    queue.trySend('kept');
-    const failures = await they.run(
-      async ({ closing, failureOf, MessageQueue }, name) => {
+  it.skipIf(!isRoot)(
+    'mq_unlink 4: where it fails the queue stays: somebody else may not remove it',
+    async () => {
+      const name = queueName();
+      using queue = MessageQueue.create(name, { maxMessages: 4, messageSize: 64, mode: 0o666 });
+      queue.trySend('kept');
+      const failures = await they.run(async ({ closing, failureOf, MessageQueue }, name) => {
         const queue = closing(MessageQueue.open(name));
         return [await failureOf(() => MessageQueue.unlink(name)), await failureOf(() => queue.unlink())];
-      },
-      name,
-    );
-    // The queues of an IPC namespace lie in one folder that is sticky, as /tmp is.
-    for (const failure of failures) expect(failure).toEqual(systemError('EPERM', 'mq_unlink', name));
-    using again = MessageQueue.open(name);
-    expect(String(again.tryReceive()?.data)).toBe('kept');
-  });
+      }, name);
+      // The queues of an IPC namespace lie in one folder that is sticky, as /tmp is.
+      for (const failure of failures) expect(failure).toEqual(systemError('EPERM', 'mq_unlink', name));
+      using again = MessageQueue.open(name);
+      expect(String(again.tryReceive()?.data)).toBe('kept');
+    },
+  );
 });
 
 describe.skipIf(!canMountQueues)('where the folder of queues is closed', () => {

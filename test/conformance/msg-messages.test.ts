@@ -13,7 +13,8 @@ const timedOut = (syscall: string) =>
 /** All that is there, in order. */
 const drain = ({ mine }: World) => {
   const texts = [];
-  for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive()) texts.push(`${next.type} ${next.data}`);
+  for (let next = mine.queue.tryReceive(); next; next = mine.queue.tryReceive())
+    texts.push(`${next.type} ${next.data}`);
   return texts;
 };
 
@@ -79,7 +80,8 @@ describe.each(users)('as %s', (user) => {
     it('msgsnd: a type may be as large as the kernel takes it', async () => {
       await openInAll();
       await one.run(({ mine }) => {
-        for (const type of [1, 2 ** 31, Number.MAX_SAFE_INTEGER, 2n ** 63n - 1n]) mine.queue.trySend(type, 'x');
+        for (const type of [1, 2 ** 31, Number.MAX_SAFE_INTEGER, 2n ** 63n - 1n])
+          mine.queue.trySend(type, 'x');
       });
       const got = await other.run(({ mine }) =>
         [1, 2, 3, 4].map(() => mine.queue.tryReceive({ bigint: true }).type as bigint),
@@ -87,29 +89,36 @@ describe.each(users)('as %s', (user) => {
       expect(got).toEqual([1n, 2n ** 31n, BigInt(Number.MAX_SAFE_INTEGER), 2n ** 63n - 1n]);
     });
 
-    it('msgsnd EINVAL: a message that never fits is refused at once, and the limit is named', async () => {
+    it('msgsnd EINVAL: a message that never fits is refused at once (EMSGSIZE where the queue is too small), and the limit is named', async () => {
       await openInAll(100);
-      const { failures, msgmax } = await one.run(async ({ failureOf, fs, mine, removing, SysvMessageQueue }) => {
-        const msgmax = Number(fs.readFileSync('/proc/sys/kernel/msgmax', 'utf8'));
-        const large = removing(SysvMessageQueue.create(null));
-        large.trySend(1, Buffer.alloc(msgmax));
-        const failures = [];
-        for (const [queue, size] of [
-          [mine.queue, 101],
-          [large, msgmax + 1],
-        ] as const) {
-          failures.push([
-            await failureOf(() => queue.trySend(1, Buffer.alloc(size))),
-            await failureOf(() => queue.send(1, Buffer.alloc(size))),
-            await failureOf(() => queue.sendSync(1, Buffer.alloc(size))),
-          ]);
-        }
-        return { failures, msgmax };
-      });
-      for (const failure of failures.flat()) expect(failure).toEqual(systemError('EINVAL', 'msgsnd'));
-      for (const failure of failures[0] ?? []) expect(failure?.message).toMatch(/\b100\b/);
+      const { failures, msgmax } = await one.run(
+        async ({ failureOf, fs, mine, removing, SysvMessageQueue }) => {
+          const msgmax = Number(fs.readFileSync('/proc/sys/kernel/msgmax', 'utf8'));
+          const large = removing(SysvMessageQueue.create(null));
+          large.trySend(1, Buffer.alloc(msgmax));
+          const failures = [];
+          for (const [queue, size] of [
+            [mine.queue, 101],
+            [large, msgmax + 1],
+          ] as const) {
+            failures.push([
+              await failureOf(() => queue.trySend(1, Buffer.alloc(size))),
+              await failureOf(() => queue.send(1, Buffer.alloc(size))),
+              await failureOf(() => queue.sendSync(1, Buffer.alloc(size))),
+            ]);
+          }
+          return { failures, msgmax };
+        },
+      );
+      for (const failure of failures[0] ?? []) {
+        expect(failure).toEqual(systemError('EMSGSIZE', 'msgsnd'));
+        expect(failure?.message).toMatch(/\b100\b.*kernel\.msgmnb/);
+      }
       for (const failure of failures[1] ?? []) {
-        expect(failure?.message).toMatch(new RegExp(`\\b${msgmax}\\b.*kernel\\.msgmax|kernel\\.msgmax.*\\b${msgmax}\\b`));
+        expect(failure).toEqual(systemError('EINVAL', 'msgsnd'));
+        expect(failure?.message).toMatch(
+          new RegExp(`\\b${msgmax}\\b.*kernel\\.msgmax|kernel\\.msgmax.*\\b${msgmax}\\b`),
+        );
       }
       expect(await one.run(drain)).toEqual([]);
     });
@@ -138,15 +147,12 @@ describe.each(users)('as %s', (user) => {
     ])('msgsnd: waits until there is room: %s', async (_, act) => {
       await openInAll(10);
       for (const call of ['send', 'sendSync']) {
-        const sent = one.run(
-          async ({ mine, tell }, call) => {
-            mine.queue.set({ maxBytes: 10 });
-            mine.queue.trySend(1, '1234567890');
-            await tell();
-            await mine.queue[call](2, '1234567890');
-          },
-          call,
-        );
+        const sent = one.run(async ({ mine, tell }, call) => {
+          mine.queue.set({ maxBytes: 10 });
+          mine.queue.trySend(1, '1234567890');
+          await tell();
+          await mine.queue[call](2, '1234567890');
+        }, call);
         await one.told();
         await one.asleep();
         await other.run(act);
@@ -172,7 +178,7 @@ describe.each(users)('as %s', (user) => {
           await aborted,
         ];
       });
-      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('send')));
+      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('msgsnd')));
       expect(failures[4]).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
       expect(await other.run(drain)).toEqual(['1 full']);
       await one.run(({ mine }) => mine.queue.send(3, 'room', { timeout: 0 }));
@@ -182,14 +188,11 @@ describe.each(users)('as %s', (user) => {
     it('msgsnd EIDRM: a queue that is removed ends the wait', async () => {
       for (const call of ['send', 'sendSync']) {
         await openInAll(4);
-        const failed = one.run(
-          async ({ failureOf, mine, tell }, call) => {
-            mine.queue.trySend(1, 'full');
-            await tell();
-            return failureOf(() => mine.queue[call](2, 'more'));
-          },
-          call,
-        );
+        const failed = one.run(async ({ failureOf, mine, tell }, call) => {
+          mine.queue.trySend(1, 'full');
+          await tell();
+          return failureOf(() => mine.queue[call](2, 'more'));
+        }, call);
         await one.told();
         await one.asleep();
         await other.run(({ mine }) => mine.queue.remove());
@@ -218,26 +221,26 @@ describe.each(users)('as %s', (user) => {
       expect(await other.run(drain)).toEqual(['2 next']);
     });
 
-    it.each(['send', 'sendSync'])('msgsnd: one that is killed in %s sends nothing, and holds up nobody', async (call) => {
-      await openInAll(4);
-      const killed = one.run(
-        async ({ mine, tell }, call) => {
+    it.each(['send', 'sendSync'])(
+      'msgsnd: one that is killed in %s sends nothing, and holds up nobody',
+      async (call) => {
+        await openInAll(4);
+        const killed = one.run(async ({ mine, tell }, call) => {
           mine.queue.trySend(1, 'full');
           await tell();
           await mine.queue[call](2, 'dead');
-        },
-        call,
-      );
-      await one.told();
-      await one.asleep();
-      const sent = other.run(({ mine }) => mine.queue.send(3, 'next'));
-      await other.run(() => {});
-      await one.kill();
-      await expect(killed).rejects.toThrow('SIGKILL');
-      expect(await third.run(({ mine }) => String(mine.queue.tryReceive().data))).toBe('full');
-      await sent;
-      expect(await third.run(drain)).toEqual(['3 next']);
-    });
+        }, call);
+        await one.told();
+        await one.asleep();
+        const sent = other.run(({ mine }) => mine.queue.send(3, 'next'));
+        await other.run(() => {});
+        await one.kill();
+        await expect(killed).rejects.toThrow('SIGKILL');
+        expect(await third.run(({ mine }) => String(mine.queue.tryReceive().data))).toBe('full');
+        await sent;
+        expect(await third.run(drain)).toEqual(['3 next']);
+      },
+    );
   });
 
   describe('msgrcv', () => {
@@ -272,7 +275,11 @@ describe.each(users)('as %s', (user) => {
       ['above 0, which nobody has sent', { type: 4 }, []],
       ['below 0: the first of the lowest type up to that', { type: -2 }, ['1 b', '1 e', '2 c']],
       ['below 0, all of them', { type: -100 }, ['1 b', '1 e', '2 c', '3 a', '3 d']],
-      ['above 0, with MSG_EXCEPT: the first of another type', { type: 3, except: true }, ['1 b', '2 c', '1 e']],
+      [
+        'above 0, with MSG_EXCEPT: the first of another type',
+        { type: 3, except: true },
+        ['1 b', '2 c', '1 e'],
+      ],
     ])('msgrcv: type %s', async (_, options, expected) => {
       for (const way of ['tryReceive', 'receive', 'receiveSync']) {
         await filled();
@@ -346,17 +353,32 @@ describe.each(users)('as %s', (user) => {
       expect(got).toEqual([null, true, null, null, null, 1]);
     });
 
+    it('msgrcv EINVAL: a size that is none is misuse, and so is MSG_EXCEPT of no type', async () => {
+      await openInAll();
+      const failures = await one.run(async ({ failureOf, mine }) => {
+        mine.queue.trySend(1, 'kept');
+        const failures = [];
+        for (const options of [{ size: -1 }, { size: 1.5 }, { size: 2 ** 31 }, { except: true }]) {
+          for (const way of ['tryReceive', 'receive', 'receiveSync']) {
+            failures.push(await failureOf(() => mine.queue[way](options)));
+          }
+        }
+        return failures;
+      });
+      for (const failure of failures) {
+        expect(failure).toMatchObject({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
+      }
+      expect(await one.run(drain)).toEqual(['1 kept']);
+    });
+
     it('msgrcv: waits for a message of its type, and lets all others lie', async () => {
       await openInAll();
       for (const call of ['receive', 'receiveSync']) {
-        const received = one.run(
-          async ({ mine, tell }, call) => {
-            await tell();
-            const { type, data } = await mine.queue[call]({ type: 2 });
-            return `${type} ${data}`;
-          },
-          call,
-        );
+        const received = one.run(async ({ mine, tell }, call) => {
+          await tell();
+          const { type, data } = await mine.queue[call]({ type: 2 });
+          return `${type} ${data}`;
+        }, call);
         await one.told();
         await one.asleep();
         await other.run(({ mine }) => {
@@ -372,7 +394,9 @@ describe.each(users)('as %s', (user) => {
     it('msgrcv: of several that wait each message goes to one', async () => {
       await openInAll();
       const receiving = [one, other].map((party) =>
-        party.run(({ mine }) => Promise.all([1, 2, 3].map(async () => String((await mine.queue.receive()).data)))),
+        party.run(({ mine }) =>
+          Promise.all([1, 2, 3].map(async () => String((await mine.queue.receive()).data))),
+        ),
       );
       await Promise.all([one.run(() => {}), other.run(() => {})]);
       await third.run(async ({ mine }) => {
@@ -397,7 +421,7 @@ describe.each(users)('as %s', (user) => {
           await aborted,
         ];
       });
-      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('receive')));
+      expect(failures.slice(0, 4)).toEqual([1, 2, 3, 4].map(() => timedOut('msgrcv')));
       expect(failures[4]).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
       await other.run(({ mine }) => mine.queue.trySend(1, 'kept'));
       expect(await other.run(drain)).toEqual(['1 kept']);
@@ -406,13 +430,10 @@ describe.each(users)('as %s', (user) => {
     it('msgrcv EIDRM: a queue that is removed ends the wait', async () => {
       for (const call of ['receive', 'receiveSync']) {
         await openInAll();
-        const failed = one.run(
-          async ({ failureOf, mine, tell }, call) => {
-            await tell();
-            return failureOf(() => mine.queue[call]());
-          },
-          call,
-        );
+        const failed = one.run(async ({ failureOf, mine, tell }, call) => {
+          await tell();
+          return failureOf(() => mine.queue[call]());
+        }, call);
         await one.told();
         await one.asleep();
         await other.run(({ mine }) => mine.queue.remove());
@@ -440,22 +461,22 @@ describe.each(users)('as %s', (user) => {
       expect(await received).toBe('here');
     });
 
-    it.each(['receive', 'receiveSync'])('msgrcv: one that is killed in %s takes no message with it', async (call) => {
-      await openInAll();
-      const killed = one.run(
-        async ({ mine, tell }, call) => {
+    it.each(['receive', 'receiveSync'])(
+      'msgrcv: one that is killed in %s takes no message with it',
+      async (call) => {
+        await openInAll();
+        const killed = one.run(async ({ mine, tell }, call) => {
           await tell();
           return mine.queue[call]();
-        },
-        call,
-      );
-      await one.told();
-      await one.asleep();
-      await one.kill();
-      await expect(killed).rejects.toThrow('SIGKILL');
-      await other.run(({ mine }) => mine.queue.trySend(1, 'for the living'));
-      expect(await other.run(drain)).toEqual(['1 for the living']);
-    });
+        }, call);
+        await one.told();
+        await one.asleep();
+        await one.kill();
+        await expect(killed).rejects.toThrow('SIGKILL');
+        await other.run(({ mine }) => mine.queue.trySend(1, 'for the living'));
+        expect(await other.run(drain)).toEqual(['1 for the living']);
+      },
+    );
 
     it('msgrcv: MSG_COPY shows the message at a place, and leaves it there', async () => {
       await filled();

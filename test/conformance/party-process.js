@@ -15,24 +15,32 @@ if (process.argv[2] === 'nobody') {
 process.umask(0o022);
 
 /** @param {unknown} message */
-const send = (message) => /** @type {Promise<void>} */ (new Promise((sent) => process.send?.(message, () => sent())));
+const send = (message) =>
+  /** @type {Promise<void>} */ (new Promise((sent) => process.send?.(message, () => sent())));
 
 /** @param {any} error */
-const described = ({ name, code, errno, syscall, path, message, stack }) => ({
+const described = ({ name, code, errno, syscall, path, message }) => ({
   name,
   code,
   errno,
   syscall,
   path,
   message,
-  stack,
 });
 
 /** @type {(() => void)[]} */
 let cleanups = [];
 
+/**
+ * The same functions, that don't narrow types: those need a name that is declared with its type.
+ *
+ * @typedef {(actual: unknown, expected: unknown, message?: string) => void} Compare
+ * @typedef {{ ok(value: unknown, message?: string): void, match(text: string, pattern: RegExp): void, equal: Compare,
+ *   notEqual: Compare, deepEqual: Compare }} Assert
+ */
+
 const tools = {
-  assert,
+  assert: /** @type {Assert} */ (assert),
   fs,
   Worker,
   /**
@@ -89,16 +97,19 @@ const world = { ...interproc, ...tools };
 
 /** @typedef {typeof world} World */
 
-process.on('message', async (/** @type {{ id: number, act?: string, args: unknown[] }} */ { id, act, args }) => {
-  try {
-    if (act === undefined) {
-      for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-      tools.mine = world.mine = {};
-      process.removeAllListeners('SIGUSR1');
+process.on(
+  'message',
+  async (/** @type {{ id: number, act?: string, args: unknown[] }} */ { id, act, args }) => {
+    try {
+      if (act === undefined) {
+        for (const cleanup of cleanups.splice(0).reverse()) cleanup();
+        tools.mine = world.mine = {};
+        process.removeAllListeners('SIGUSR1');
+      }
+      const value = act === undefined ? undefined : await new Function(`return ${act}`)()(world, ...args);
+      await send({ id, value });
+    } catch (error) {
+      await send({ id, error: { ...described(error), stack: /** @type {Error} */ (error).stack } });
     }
-    const value = act === undefined ? undefined : await new Function(`return ${act}`)()(world, ...args);
-    await send({ id, value });
-  } catch (error) {
-    await send({ id, error: described(error) });
-  }
-});
+  },
+);

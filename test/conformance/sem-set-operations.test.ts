@@ -7,7 +7,7 @@ import { misuse, systemError } from '../support/failures.js';
 import { setKey } from '../support/names.js';
 import { party, users } from './party.js';
 
-const timedOut = expect.objectContaining({ name: 'IpcError', code: 'ETIMEDOUT', syscall: 'op' });
+const timedOut = expect.objectContaining({ name: 'IpcError', code: 'ETIMEDOUT', syscall: 'semop' });
 
 describe.each(users)('as %s', (user) => {
   const one = party(user);
@@ -111,46 +111,47 @@ describe.each(users)('as %s', (user) => {
       };
     });
     expect(tried).toEqual([false, false]);
-    for (const failure of failures) expect(failure).toMatchObject({ name: 'IpcError', code: 'EAGAIN', syscall: 'semop' });
+    for (const failure of failures)
+      expect(failure).toMatchObject({ name: 'IpcError', code: 'EAGAIN', syscall: 'semop' });
     expect(await values()).toEqual([0, 2]);
   });
 
-  it.each(['op', 'opSync'])('semop: %s below 0 waits until so much is there, and semncnt counts who waits', async (call) => {
-    await openInAll(1);
-    const done = one.run(
-      async ({ mine, tell }, call) => {
+  it.each(['op', 'opSync'])(
+    'semop: %s below 0 waits until so much is there, and semncnt counts who waits',
+    async (call) => {
+      await openInAll(1);
+      const done = one.run(async ({ mine, tell }, call) => {
         await tell();
         await mine.set[call]({ index: 0, delta: -3 });
-      },
-      call,
-    );
-    await one.told();
-    await waited(0, 1);
-    await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: 1 }));
-    expect(await values()).toEqual([2]);
-    await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: 1 }));
-    await done;
-    expect(await values()).toEqual([0]);
-    await waited(0, 0);
-  });
+      }, call);
+      await one.told();
+      await waited(0, 1);
+      await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: 1 }));
+      expect(await values()).toEqual([2]);
+      await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: 1 }));
+      await done;
+      expect(await values()).toEqual([0]);
+      await waited(0, 0);
+    },
+  );
 
-  it.each(['op', 'opSync'])('semop: %s of 0 waits until it is 0, and semzcnt counts who waits', async (call) => {
-    await openInAll(2);
-    const done = one.run(
-      async ({ mine, tell }, call) => {
+  it.each(['op', 'opSync'])(
+    'semop: %s of 0 waits until it is 0, and semzcnt counts who waits',
+    async (call) => {
+      await openInAll(2);
+      const done = one.run(async ({ mine, tell }, call) => {
         await tell();
         await mine.set[call]({ index: 0, delta: 0 });
-      },
-      call,
-    );
-    await one.told();
-    await waited(0, 0, 1);
-    await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: -1 }));
-    await waited(0, 0, 1);
-    await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: -1 }));
-    await done;
-    await waited(0, 0, 0);
-  });
+      }, call);
+      await one.told();
+      await waited(0, 0, 1);
+      await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: -1 }));
+      await waited(0, 0, 1);
+      await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: -1 }));
+      await done;
+      await waited(0, 0, 0);
+    },
+  );
 
   it('semop: one that waits for several takes them all at once, and nothing before', async () => {
     await openInAll(1, 0);
@@ -186,7 +187,9 @@ describe.each(users)('as %s', (user) => {
     });
     for (const failure of failures) {
       expect(failure).toEqual(systemError('E2BIG', 'semop'));
-      expect(failure?.message).toMatch(new RegExp(`\\b${semopm}\\b.*kernel\\.sem|kernel\\.sem.*\\b${semopm}\\b`));
+      expect(failure?.message).toMatch(
+        new RegExp(`\\b${semopm}\\b.*kernel\\.sem|kernel\\.sem.*\\b${semopm}\\b`),
+      );
     }
     expect(await values()).toEqual([semopm]);
   });
@@ -238,19 +241,17 @@ describe.each(users)('as %s', (user) => {
       }
       return failures;
     });
-    for (const failure of failures) expect(failure?.code).toMatch(/^ERR_(OUT_OF_RANGE|INVALID_ARG_(TYPE|VALUE))$/);
+    for (const failure of failures)
+      expect(failure?.code).toMatch(/^ERR_(OUT_OF_RANGE|INVALID_ARG_(TYPE|VALUE))$/);
     expect(await values()).toEqual([1]);
   });
 
   it.each(['op', 'opSync'])('semop EIDRM: a set that is removed ends the wait of %s', async (call) => {
     await openInAll(0);
-    const failed = one.run(
-      async ({ failureOf, mine, tell }, call) => {
-        await tell();
-        return failureOf(() => mine.set[call]({ index: 0, delta: -1 }));
-      },
-      call,
-    );
+    const failed = one.run(async ({ failureOf, mine, tell }, call) => {
+      await tell();
+      return failureOf(() => mine.set[call]({ index: 0, delta: -1 }));
+    }, call);
     await one.told();
     await waited(0, 1);
     await other.run(({ mine }) => mine.set.remove());
@@ -317,23 +318,23 @@ describe.each(users)('as %s', (user) => {
     expect(await values()).toEqual([1]);
   });
 
-  it.each(['op', 'opSync'])('semop: one that is killed in %s takes nothing, and is counted no more', async (call) => {
-    await openInAll(0);
-    const killed = one.run(
-      async ({ mine, tell }, call) => {
+  it.each(['op', 'opSync'])(
+    'semop: one that is killed in %s takes nothing, and is counted no more',
+    async (call) => {
+      await openInAll(0);
+      const killed = one.run(async ({ mine, tell }, call) => {
         await tell();
         await mine.set[call]({ index: 0, delta: -1 });
-      },
-      call,
-    );
-    await one.told();
-    await waited(0, 1);
-    await one.kill();
-    await expect(killed).rejects.toThrow('SIGKILL');
-    await waited(0, 0);
-    await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: 1 }));
-    expect(await values()).toEqual([1]);
-  });
+      }, call);
+      await one.told();
+      await waited(0, 1);
+      await one.kill();
+      await expect(killed).rejects.toThrow('SIGKILL');
+      await waited(0, 0);
+      await other.run(({ mine }) => mine.set.tryOp({ index: 0, delta: 1 }));
+      expect(await values()).toEqual([1]);
+    },
+  );
 
   it('semop: SEM_UNDO gives back what a process took when it is killed, and takes what it gave', async () => {
     await openInAll(5, 0, 5);
@@ -377,7 +378,9 @@ describe.each(users)('as %s', (user) => {
   it('semop: of several that wait each gets what it asked for, once', async () => {
     await openInAll(0);
     const done = [one, other].map((each) =>
-      each.run(({ mine }) => Promise.all([1, 2, 3].map(() => mine.set.op({ index: 0, delta: -1 }))).then(() => {})),
+      each.run(({ mine }) =>
+        Promise.all([1, 2, 3].map(() => mine.set.op({ index: 0, delta: -1 }))).then(() => {}),
+      ),
     );
     await Promise.all([one.run(() => {}), other.run(() => {})]);
     for (let i = 0; i < 7; i++) await third.run(({ mine }) => mine.set.tryOp({ index: 0, delta: 1 }));

@@ -8,7 +8,7 @@ import { misuse } from '../support/failures.js';
 import { semaphoreName, shmName } from '../support/names.js';
 import { party, users, type World } from './party.js';
 
-const timedOut = expect.objectContaining({ name: 'IpcError', code: 'ETIMEDOUT', syscall: 'acquire' });
+const timedOut = expect.objectContaining({ name: 'IpcError', code: 'ETIMEDOUT', syscall: 'sem_wait' });
 
 const kinds = [
   {
@@ -91,31 +91,34 @@ describe.each(users.flatMap((user) => kinds.map((each) => ({ user, ...each }))))
       }
     });
 
-    it.each(['acquire', 'acquireSync'])('sem_wait 4: one that is killed in %s takes nothing with it', async (call) => {
-      await openInAll(0);
-      const killed = one.run(
-        async ({ mine, tell }, call) => {
+    it.each(['acquire', 'acquireSync'])(
+      'sem_wait 4: one that is killed in %s takes nothing with it',
+      async (call) => {
+        await openInAll(0);
+        const killed = one.run(async ({ mine, tell }, call) => {
           await tell();
           return mine.sem[call]();
-        },
-        call,
-      );
-      await one.told();
-      await one.asleep();
-      const acquired = other.run(async ({ mine }) => {
-        await mine.sem.acquire();
-      });
-      await other.run(() => {});
-      await one.kill();
-      await expect(killed).rejects.toThrow('SIGKILL');
-      await third.run(({ mine }) => mine.sem.release());
-      await acquired;
-      expect(await value(third)).toBe(0);
-    });
+        }, call);
+        await one.told();
+        await one.asleep();
+        const acquired = other.run(async ({ mine }) => {
+          await mine.sem.acquire();
+        });
+        await other.run(() => {});
+        await one.kill();
+        await expect(killed).rejects.toThrow('SIGKILL');
+        await third.run(({ mine }) => mine.sem.release());
+        await acquired;
+        expect(await value(third)).toBe(0);
+      },
+    );
 
     it('sem_wait 5, 12: at 0 sem_trywait gives null, and changes nothing', async () => {
       await openInAll(0);
-      expect(await one.run(({ mine }) => [mine.sem.tryAcquire(), mine.sem.tryAcquire()])).toEqual([null, null]);
+      expect(await one.run(({ mine }) => [mine.sem.tryAcquire(), mine.sem.tryAcquire()])).toEqual([
+        null,
+        null,
+      ]);
       expect(await value(other)).toBe(0);
     });
 
@@ -133,16 +136,13 @@ describe.each(users.flatMap((user) => kinds.map((each) => ({ user, ...each }))))
     it('sem_wait 7, sem_timedwait 9: a signal ends no wait', async () => {
       await openInAll(0);
       for (const timeout of [Number.POSITIVE_INFINITY, 50_000]) {
-        const acquired = one.run(
-          async ({ mine, tell }, timeout) => {
-            let signals = 0;
-            process.on('SIGUSR1', () => signals++);
-            await tell();
-            mine.sem.acquireSync({ timeout });
-            while (signals === 0) await new Promise(setImmediate);
-          },
-          timeout,
-        );
+        const acquired = one.run(async ({ mine, tell }, timeout) => {
+          let signals = 0;
+          process.on('SIGUSR1', () => signals++);
+          await tell();
+          mine.sem.acquireSync({ timeout });
+          while (signals === 0) await new Promise(setImmediate);
+        }, timeout);
         await one.told();
         for (let i = 0; i < 20; i++) {
           await one.asleep();
@@ -209,7 +209,9 @@ describe.each(users.flatMap((user) => kinds.map((each) => ({ user, ...each }))))
       });
       expect(await value(other)).toBe(3);
       const acquired = [other, third].map((each) =>
-        each.run(({ mine }) => Promise.all([mine.sem.acquire(), mine.sem.acquire(), mine.sem.acquire()]).then(() => {})),
+        each.run(({ mine }) =>
+          Promise.all([mine.sem.acquire(), mine.sem.acquire(), mine.sem.acquire()]).then(() => {}),
+        ),
       );
       await Promise.all([other.run(() => {}), third.run(() => {})]);
       for (let i = 0; i < 3; i++) await one.run(({ mine }) => mine.sem.release());

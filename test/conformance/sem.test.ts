@@ -69,7 +69,10 @@ describe.each(users)('as %s', (user) => {
 
   it('sem_open 6: a name that nobody has made is ENOENT', async () => {
     const name = semaphoreName();
-    const failure = await one.run(({ failureOf, Semaphore }, name) => failureOf(() => Semaphore.open(name)), name);
+    const failure = await one.run(
+      ({ failureOf, Semaphore }, name) => failureOf(() => Semaphore.open(name)),
+      name,
+    );
     expect(failure).toEqual(systemError('ENOENT', 'sem_open', name));
   });
 
@@ -103,7 +106,9 @@ describe.each(users)('as %s', (user) => {
       await closing(Semaphore.create(name, { initial: 3 })).acquire();
     }, name);
     await one.kill();
-    expect(await other.run(({ closing, Semaphore }, name) => closing(Semaphore.open(name)).value, name)).toBe(2);
+    expect(await other.run(({ closing, Semaphore }, name) => closing(Semaphore.open(name)).value, name)).toBe(
+      2,
+    );
   });
 
   it('sem_open 10: opening or creating an existing one changes nothing in it', async () => {
@@ -122,7 +127,9 @@ describe.each(users)('as %s', (user) => {
     for (const mode of [undefined, 0o600, 0o666, 0o640, 0o777, 0o200, 0]) {
       const found = await one.run(
         ({ closing, fs, Semaphore }, name, mode) => {
-          const sem = closing(Semaphore.create(name, { initial: 5, ...(mode === undefined ? {} : { mode }) }));
+          const sem = closing(
+            Semaphore.create(name, { initial: 5, ...(mode === undefined ? {} : { mode }) }),
+          );
           const { mode: bits, uid, gid, size } = fs.statSync(`/dev/shm/sem.${name.slice(1)}`);
           const owner = { uid: process.geteuid?.(), gid: process.getegid?.() };
           return { value: sem.value, mode: bits & 0o7777, uid, gid, size, owner };
@@ -147,15 +154,21 @@ describe.each(users)('as %s', (user) => {
     }, name);
     expect(await one.run(({ mine }) => mine.sem.value)).toBe(1);
     const failures = await one.run(
-      ({ failureOf, Semaphore }, names) => Promise.all(names.map((name) => failureOf(() => Semaphore.open(name)))),
+      ({ failureOf, Semaphore }, names) =>
+        Promise.all(names.map((name) => failureOf(() => Semaphore.open(name)))),
       ['', '/', `${name}/deeper`, '/a/b', 'a\0'],
     );
-    for (const failure of failures) expect(failure).toEqual(misuse('TypeError', 'ERR_INVALID_ARG_VALUE', '"name"'));
+    for (const failure of failures)
+      expect(failure).toEqual(misuse('TypeError', 'ERR_INVALID_ARG_VALUE', '"name"'));
   });
 
   it('sem_open 15: opened several times in one process it is one semaphore', async () => {
     await one.run(({ assert, closing, Semaphore }, name) => {
-      const opened = [Semaphore.create(name, { initial: 3 }), Semaphore.open(name), Semaphore.openOrCreate(name, { initial: 9 })];
+      const opened = [
+        Semaphore.create(name, { initial: 3 }),
+        Semaphore.open(name),
+        Semaphore.openOrCreate(name, { initial: 9 }),
+      ];
       for (const sem of opened) closing(sem).tryAcquire();
       assert.deepEqual(
         opened.map((sem) => sem.value),
@@ -168,9 +181,12 @@ describe.each(users)('as %s', (user) => {
   });
 
   it('sem_close 1, 2: gives back what opening has taken', async () => {
-    await one.run(async ({ assert, failureOf, fs, Semaphore }, name) => {
+    await one.run(({ assert, fs, Semaphore }, name) => {
       const held = () => [
-        fs.readFileSync('/proc/self/maps', 'utf8').split('\n').filter((line) => line.includes(`sem.${name.slice(1)}`)),
+        fs
+          .readFileSync('/proc/self/maps', 'utf8')
+          .split('\n')
+          .filter((line) => line.includes(`sem.${name.slice(1)}`)),
         fs.readdirSync('/proc/self/fd').length,
       ];
       const before = held();
@@ -179,17 +195,39 @@ describe.each(users)('as %s', (user) => {
       assert.equal(sem.close(), undefined);
       sem.close(); // again does nothing
       assert.deepEqual(held(), before);
-      const calls = [
-        () => sem.value,
-        () => sem.acquire(),
-        () => sem.tryAcquire(),
-        () => sem.acquireSync(),
-        () => sem.release(),
-      ];
-      for (const call of calls) {
-        assert.equal((await failureOf(call))?.code, 'ERR_INTERPROC_CLOSED', String(call));
-      }
     }, semaphoreName());
+  });
+
+  it('sem_wait 6, sem_timedwait 5, sem_post 3, sem_getvalue 3: every call of a closed one is ERR_INTERPROC_CLOSED', async () => {
+    const codes = await one.run(async ({ failureOf, Semaphore }, name) => {
+      const sem = Semaphore.create(name, { initial: 1 });
+      sem.close();
+      const calls = [
+        () => sem.acquire(),
+        () => sem.acquire({ timeout: 50_000 }),
+        () => sem.acquireSync(),
+        () => sem.tryAcquire(),
+        () => sem.release(),
+        () => sem.value,
+      ];
+      return Promise.all(calls.map(async (call) => (await failureOf(call))?.code ?? String(call)));
+    }, semaphoreName());
+    expect([...new Set(codes)]).toEqual(['ERR_INTERPROC_CLOSED']);
+  });
+
+  it('a file too small for a semaphore is not opened as one', async () => {
+    const name = semaphoreName();
+    const failures = await one.run(async ({ failureOf, fs, Semaphore }, name) => {
+      const path = `/dev/shm/sem.${name.slice(1)}`;
+      const failures = [];
+      for (const size of [0, 31]) {
+        fs.writeFileSync(path, Buffer.alloc(size, 1));
+        failures.push(await failureOf(() => Semaphore.open(name)));
+        fs.unlinkSync(path);
+      }
+      return failures;
+    }, name);
+    expect(failures).toEqual(failures.map(() => systemError('EINVAL', 'sem_open', name)));
   });
 
   it('sem_close 3: changes nothing in the semaphore', async () => {
@@ -199,7 +237,9 @@ describe.each(users)('as %s', (user) => {
       await sem.acquire();
       sem.close();
     }, name);
-    expect(await other.run(({ closing, Semaphore }, name) => closing(Semaphore.open(name)).value, name)).toBe(3);
+    expect(await other.run(({ closing, Semaphore }, name) => closing(Semaphore.open(name)).value, name)).toBe(
+      3,
+    );
   });
 
   it('sem_unlink 1, 6, 8: the name is gone, and takes a new semaphore', async () => {
@@ -238,7 +278,10 @@ describe.each(users)('as %s', (user) => {
 
   it('sem_unlink 4: a name that does not exist is ENOENT', async () => {
     const name = semaphoreName();
-    const failure = await one.run(({ failureOf, Semaphore }, name) => failureOf(() => Semaphore.unlink(name)), name);
+    const failure = await one.run(
+      ({ failureOf, Semaphore }, name) => failureOf(() => Semaphore.unlink(name)),
+      name,
+    );
     expect(failure).toEqual(systemError('ENOENT', 'sem_unlink', name));
   });
 
@@ -271,7 +314,9 @@ describe.each(users)('as %s', (user) => {
 
   it('sem_init 4: the threads of a process share it, too', async () => {
     await one.run(async ({ assert, closing, Semaphore, SharedMemory, Worker }, name) => {
-      const sem = closing(Semaphore.at(closing(SharedMemory.create(name, { size: 4096 })), 0, { initial: 0 }));
+      const sem = closing(
+        Semaphore.at(closing(SharedMemory.create(name, { size: 4096 })), 0, { initial: 0 }),
+      );
       const source = `
         import { workerData } from 'node:worker_threads';
         import { Semaphore, SharedMemory } from 'interproc';
@@ -408,7 +453,11 @@ describe('without permission', () => {
     }, name);
     // /dev/shm is sticky, as /tmp is: the kernel says EPERM, and glibc's sem_unlink EACCES.
     for (const failure of failures) {
-      expect(failure).toMatchObject({ code: expect.stringMatching(/^E(PERM|ACCES)$/), syscall: 'sem_unlink', path: name });
+      expect(failure).toMatchObject({
+        code: expect.stringMatching(/^E(PERM|ACCES)$/),
+        syscall: 'sem_unlink',
+        path: name,
+      });
     }
     expect(statSync(`/dev/shm/sem.${name.slice(1)}`).size).toBe(32);
     expect(sem.value).toBe(4);
@@ -419,7 +468,8 @@ describe('without permission', () => {
     using memory = SharedMemory.create(name, { size: 4096, mode: forbidden });
     using sem = Semaphore.at(memory, 0, { initial: 1 });
     const failure = await they.run(
-      ({ failureOf, Semaphore, SharedMemory }, name) => failureOf(() => Semaphore.at(SharedMemory.open(name), 0)),
+      ({ failureOf, Semaphore, SharedMemory }, name) =>
+        failureOf(() => Semaphore.at(SharedMemory.open(name), 0)),
       name,
     );
     expect(failure).toEqual(systemError('EACCES', 'shm_open', name));
@@ -432,7 +482,9 @@ describe.skipIf(!canMount)('where /dev/shm is closed', () => {
   const they = party(ordinary, { wrapper: inNamespaces(['--mount'], setup) });
 
   it.skipIf(!isRoot)('sem_open 3: to create is EACCES', async () => {
-    const failure = await they.run(({ failureOf, Semaphore }) => failureOf(() => Semaphore.create('/new', { initial: 1 })));
+    const failure = await they.run(({ failureOf, Semaphore }) =>
+      failureOf(() => Semaphore.create('/new', { initial: 1 })),
+    );
     expect(failure).toEqual(systemError('EACCES', 'sem_open', '/new'));
   });
 });

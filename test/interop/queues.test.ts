@@ -37,7 +37,12 @@ function keyFile(): string {
 }
 
 /** Starts a program that opens the queue or, with a shape, makes it. */
-async function start(peer: string[], kind: string, where: string | number, shape: number[] = []): Promise<Program> {
+async function start(
+  peer: string[],
+  kind: string,
+  where: string | number,
+  shape: number[] = [],
+): Promise<Program> {
   const fds = kind === 'fd' ? [where as number] : [];
   const create = shape.length > 0 ? ['create', ...shape] : [];
   const program = startProgram(peer, [kind, kind === 'fd' ? 3 : where, ...create], fds);
@@ -154,14 +159,15 @@ describe.each(languages)('a $language program and a POSIX queue', ({ peer }) => 
 });
 
 describe('a C program that mq_notify tells of messages', () => {
-  it('is told before Node is, or Node before it: one at a time', async () => {
+  it('mq_notify 4: is told once for each time that it asks, and then Node can ask', async () => {
     const queue = closing(MessageQueue.create(queueName(), { maxMessages: 8, messageSize: 100 }));
     const program = await start(inC, 'posix', queue.name as string);
     expect(await ask(program, 'notify')).toBe('done');
-    await expect(queue.notifications().next()).rejects.toEqual(systemError('EBUSY', 'mq_notify', queue.name as string));
+    await expect(queue.notifications().next()).rejects.toEqual(
+      systemError('EBUSY', 'mq_notify', queue.name as string),
+    );
     queue.trySend('for the program');
     expect(await ask(program, 'notified')).toBe('signal');
-    // mq_notify 4: a notice is the end of a registration.
     queue.tryReceive();
     const notices = queue.notifications();
     const notice = notices.next();

@@ -2,7 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Channel, MessageQueue, Semaphore, SharedMemory, SysvMessageQueue, SysvSemaphoreSet } from 'interproc';
+import {
+  Channel,
+  MessageQueue,
+  Semaphore,
+  SharedMemory,
+  SysvMessageQueue,
+  SysvSemaphoreSet,
+} from 'interproc';
 import { onTestFinished } from 'vitest';
 
 let count = 0;
