@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -88,3 +89,20 @@ export function compile(
   }
   throw new Error(`no compiler for ${language}:\n${reason}`);
 }
+
+/** The system call by which it waits for the next line. */
+const read = process.arch === 'arm64' ? '63' : '0';
+
+/** Until the program sleeps in the call that it was told to make, as it has printed nothing since. */
+export async function sleeps({ process: child }: Program): Promise<void> {
+  for (;;) {
+    const call = readFileSync(`/proc/${child.pid}/syscall`, 'utf8').split(' ', 1)[0]; // `running`, or its number
+    if (call !== undefined && /^\d+$/.test(call) && call !== read) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** The python3 of Debian, whose packages are for it; another one may come first in PATH. */
+export const debianPython = '/usr/bin/python3';
+
+export const hasSysvIpc = spawnSync(debianPython, ['-c', 'import sysv_ipc']).status === 0;

@@ -27,3 +27,6 @@ export const canMount = works(inNamespaces(['--mount'], 'mount -t tmpfs tmpfs /d
 
 /** Whether kernel.shmmni and its like can be set, in an IPC namespace. */
 export const canSetIpcLimits = works(inNamespaces(['--ipc'], 'echo 4000 > /proc/sys/kernel/shmmni'));
+
+/** Whether an IPC namespace shows its POSIX queues as files. */
+export const canMountQueues = works(inNamespaces(['--ipc', '--mount'], 'mount -t mqueue mqueue /dev/shm'));
