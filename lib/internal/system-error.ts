@@ -63,6 +63,7 @@ const limits: Record<string, (native: Native) => string> = {
   'EINVAL unlink': () => 'it is of another kind than what this removes',
   'EINVAL pipe': () => 'the descriptor is of no pipe',
   'EBADF pipe': () => 'the descriptor is the other end of its pipe, or not open for that',
+  'EBADF mq_getattr': () => 'the descriptor is of no message queue',
   'EPERM F_SETPIPE_SZ': () =>
     `without privilege a pipe may have ${kernelSetting('fs.pipe-max-size')} bytes (sysctl fs.pipe-max-size), and all ` +
     `pipes of a user ${kernelSetting('fs.pipe-user-pages-soft')} pages (sysctl fs.pipe-user-pages-soft)`,

@@ -195,10 +195,10 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
    *   `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   trySend(data: MessageData, options?: PriorityOptions): boolean {
-    const { descriptor } = this;
+    this.checkOpen();
     const bytes = messageBytes(data);
     const priority = checkPriority(options);
-    return this.writing.idle && native.mqSend(descriptor, bytes, priority, 0) >= 0;
+    return this.writing.idle && native.mqSend(this.descriptor, bytes, priority, 0) >= 0;
   }
 
   /**
