@@ -10,6 +10,12 @@ export interface Features {
   readonly pipe: boolean;
   /** UNIX sockets: `UnixDatagram`, `UnixSeqpacket`, `UnixStream`, their servers and `socketPair`. */
   readonly socket: boolean;
+  /** `MessageQueue`: POSIX. False where the kernel has none (CONFIG_POSIX_MQUEUE). */
+  readonly messageQueue: boolean;
+  readonly sysvMessageQueue: boolean;
+  /** `Semaphore`: POSIX. */
+  readonly semaphore: boolean;
+  readonly sysvSemaphoreSet: boolean;
   /** `waitOn`, `waitOnSync`, `wake`. */
   readonly waiting: boolean;
   /** Whether any number of `waitOn` can be pending (futex_waitv, Linux 5.16), or just 500. */
@@ -30,6 +36,10 @@ export const features: Features = Object.freeze({
   sysvSharedMemory: isLoaded,
   pipe: isLoaded,
   socket: isLoaded,
+  messageQueue: isLoaded && native.hasMq,
+  sysvMessageQueue: isLoaded,
+  semaphore: isLoaded,
+  sysvSemaphoreSet: isLoaded,
   waiting: isLoaded,
   futexWaitv: isLoaded && native.hasFutexWaitv,
   channel: isLoaded,

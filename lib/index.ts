@@ -32,6 +32,39 @@ export { Fifo, type FifoOpenOptions } from './pipe/fifo.js';
 export type { HasFd, PipeEnd } from './pipe/pipe-end.js';
 export { type PipeFromFdOptions, PipeReader, type ReadOptions } from './pipe/pipe-reader.js';
 export { PipeWriter } from './pipe/pipe-writer.js';
+export {
+  MessageQueue,
+  type MessageQueueAttributes,
+  type PriorityMessage,
+} from './queue/message-queue.js';
+export type { MessageQueueListEntry } from './queue/mounted.js';
+export type { NotificationOptions } from './queue/notices.js';
+export type {
+  MessageQueueCreateOptions,
+  MessageQueueOpenOptions,
+  PriorityOptions,
+} from './queue/options.js';
+export type { MessageQueueStat } from './queue/stat.js';
+export type { SysvMessage, SysvReceiveOptions, SysvTypeOptions } from './queue/sysv-message.js';
+export {
+  SysvMessageQueue,
+  type SysvMessageQueueOptions,
+  type SysvMessageQueueStat,
+} from './queue/sysv-message-queue.js';
+export type { SemaphoreListEntry } from './semaphore/list.js';
+export type { SemaphoreOperation } from './semaphore/operations.js';
+export type { Permit } from './semaphore/permit.js';
+export {
+  Semaphore,
+  type SemaphoreAtOptions,
+  type SemaphoreCreateOptions,
+  type SharedRegion,
+} from './semaphore/semaphore.js';
+export {
+  SysvSemaphoreSet,
+  type SysvSemaphoreSetCreateOptions,
+  type SysvSemaphoreSetStat,
+} from './semaphore/sysv-semaphore-set.js';
 export type { SocketAddress, SocketAddressLike } from './socket/address.js';
 export type { Credentials, SocketMessage } from './socket/message.js';
 export type { BindOptions, ListenOptions, ReceiveSettings, SendOptions } from './socket/options.js';

@@ -14,8 +14,13 @@
 #include "node/participant.h"
 #include "node/pipe.h"
 #include "node/poller.h"
+#include "node/posix_mq.h"
+#include "node/posix_sem.h"
 #include "node/posix_shm.h"
 #include "node/resource_limit.h"
+#include "node/sysv_ipc.h"
+#include "node/sysv_mq.h"
+#include "node/sysv_sem.h"
 #include "node/sysv_shm.h"
 #include "node/unix_socket.h"
 
@@ -28,6 +33,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   interproc::node::InitPosixShm(env, exports);
   interproc::node::InitMemfd(env, exports);
   interproc::node::InitMappedFile(env, exports);
+  interproc::node::InitSysvIpc(env, exports);
   interproc::node::InitSysvShm(env, exports);
   interproc::node::InitMapping(env, exports);
   interproc::node::InitFutex(env, exports);
@@ -39,6 +45,10 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   interproc::node::InitPipe(env, exports);
   interproc::node::InitFifo(env, exports);
   interproc::node::InitUnixSocket(env, exports);
+  interproc::node::InitPosixMq(env, exports);
+  interproc::node::InitSysvMq(env, exports);
+  interproc::node::InitPosixSem(env, exports);
+  interproc::node::InitSysvSem(env, exports);
   interproc::node::InitResourceLimit(env, exports);
   return exports;
 }

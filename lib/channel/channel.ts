@@ -7,9 +7,9 @@
  */
 import { IpcError } from '../errors.js';
 import { checkBoolean, checkOptions, illegalConstructor } from '../internal/arguments.js';
+import { openOrCreate } from '../internal/factories.js';
 import { type NativeFile, type NativeParticipant, type NativeRole, native } from '../internal/native.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
-import { openOrCreate } from '../memory/file-memory.js';
 import { endAtExit, forgetAtExit } from './at-exit.js';
 import { ChannelMemory } from './channel-memory.js';
 import { type ChannelParticipant, type ChannelStats, participantsOf, statsOf } from './insight.js';

@@ -10,6 +10,14 @@ export interface ReadOptions {
   size?: number;
 }
 
+export interface ReceiveIntoOptions {
+  /**
+   * Where the bytes go: `data` is a view of its beginning then. A message that is longer comes whole, in a Buffer of its
+   * own.
+   */
+  into?: ArrayBufferView | ArrayBufferLike;
+}
+
 export interface Target {
   into: Uint8Array | undefined;
   size: number;
@@ -42,11 +50,11 @@ export function scratchOf(size: number): Buffer {
   return scratch;
 }
 
-/** The first `length` bytes of the scratch memory as a Buffer that is the caller's alone. */
-export function keepScratch(length: number): Buffer {
-  if (length <= smallBytes) return copyOut(scratch, 0, length);
-  if (length < scratch.length / 2) return Buffer.copyBytesFrom(scratch, 0, length);
-  const kept = scratch.subarray(0, length);
+/** `length` bytes of the scratch memory, from `offset` on, as a Buffer that is the caller's alone. */
+export function keepScratch(length: number, offset = 0): Buffer {
+  if (length <= smallBytes) return copyOut(scratch, offset, length);
+  if (length < scratch.length / 2) return Buffer.copyBytesFrom(scratch, offset, length);
+  const kept = scratch.subarray(offset, offset + length);
   scratch = Buffer.allocUnsafeSlow(readSize);
   return kept;
 }

@@ -39,8 +39,8 @@ export interface Work<T> {
 export interface TurnsSetup {
   /** Throws `ERR_INTERPROC_CLOSED`. */
   checkOpen(): void;
-  /** Has `serve` called once there may be something to do. */
-  arm(): void;
+  /** Has `serve` called once there may be something to do for the first one, whose work it is. */
+  arm(work: Work<any>): void;
   /** Told when the first one waits, and when the last one is gone. */
   hold(waits: boolean): void;
   busyError(why: string): Error;
@@ -276,7 +276,7 @@ export class Turns {
   #arm(): void {
     for (let { first } = this.#requests; first !== undefined; first = this.#requests.first) {
       try {
-        this.#setup.arm();
+        this.#setup.arm((first as TurnRequest<unknown>).work);
         return;
       } catch (error) {
         this.#fail(first, error);

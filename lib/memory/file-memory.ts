@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { IpcError } from '../errors.js';
 import { checkInteger, checkOneOf, checkOptions, invalidType, outOfRange } from '../internal/arguments.js';
+import { noNameLeadsTo } from '../internal/factories.js';
 import { type NativeFile, native } from '../internal/native.js';
 import { explained } from '../internal/system-error.js';
 import { MappedRegion } from './mapped-region.js';
@@ -154,16 +155,7 @@ export abstract class FileMemory<Shared extends boolean = false> extends MappedR
   protected checkLinked(syscall: string): string {
     const { label } = this.#settings;
     if (this.linked) return label;
-    const about = label === '' ? '' : ` '${label}'`;
-    throw new IpcError(
-      'ENOENT',
-      `ENOENT: no such file or directory, ${syscall}${about}: no name leads to this object`,
-      {
-        errno: -constants.errno.ENOENT,
-        syscall,
-        path: label === '' ? undefined : label,
-      },
-    );
+    throw noNameLeadsTo(label, syscall);
   }
 
   protected override release(): void {
@@ -180,42 +172,4 @@ export function checkSeals(seals: unknown, name: string): number {
   if (!Array.isArray(seals)) throw invalidType(name, 'an instance of Array', seals);
   const known = Object.keys(native.seals) as Seal[];
   return seals.reduce((mask: number, seal) => mask | sealBit(checkOneOf(seal, name, known)), 0);
-}
-
-/** Takes back what a failed call has done; how that goes must not hide why it failed. */
-export function undo(takeBack: () => void): void {
-  try {
-    takeBack();
-  } catch {
-    // Somebody else was faster.
-  }
-}
-
-/** `build` takes over `file`; when it throws, `file` is closed. */
-export function withFile<T>(file: NativeFile, build: (file: NativeFile) => T): T {
-  try {
-    return build(file);
-  } catch (error) {
-    native.fileClose(file);
-    throw error;
-  }
-}
-
-// More often than any race lasts: a dangling symbolic link is missing to `open` and there to `create`, for ever.
-const openOrCreateTries = 100;
-
-/** `openOrCreate` without a race: never `O_CREAT` alone, which `fs.protected_regular` may refuse. */
-export function openOrCreate<T>(open: () => T, create: () => T): T {
-  for (let left = openOrCreateTries; ; left--) {
-    try {
-      return open();
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
-    }
-    try {
-      return create();
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'EEXIST' || left === 0) throw error;
-    }
-  }
 }

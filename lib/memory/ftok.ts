@@ -2,8 +2,7 @@
 import { checkInteger, checkPath } from '../internal/arguments.js';
 import { native } from '../internal/native.js';
 
-/** What names a System V object: a number, or null for a new one that only its id leads to (IPC_PRIVATE). */
-export type Key = number | null;
+export type { Key } from '../internal/keys.js';
 
 /**
  * The key that C, Python and all others get for the same file and number: from the file's inode and device and

@@ -3,9 +3,10 @@
  * all who map it share one copy. A file appears complete (owner, mode, size) or not at all.
  */
 import { checkPath, illegalConstructor } from '../internal/arguments.js';
+import { openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, native } from '../internal/native.js';
 import { explained } from '../internal/system-error.js';
-import { FileMemory, type FileMemorySettings, openOrCreate, undo, withFile } from './file-memory.js';
+import { FileMemory, type FileMemorySettings } from './file-memory.js';
 import {
   type CreateOptions,
   checkCreate,

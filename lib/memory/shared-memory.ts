@@ -13,17 +13,10 @@ import {
   illegalConstructor,
   invalidValue,
 } from '../internal/arguments.js';
+import { openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, native } from '../internal/native.js';
 import { explained } from '../internal/system-error.js';
-import {
-  checkSeals,
-  FileMemory,
-  type FileMemorySettings,
-  openOrCreate,
-  type Seal,
-  undo,
-  withFile,
-} from './file-memory.js';
+import { checkSeals, FileMemory, type FileMemorySettings, type Seal } from './file-memory.js';
 import {
   type CreateOptions,
   checkCreate,

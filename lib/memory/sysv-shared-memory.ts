@@ -4,10 +4,10 @@
  */
 import type { IpcError } from '../errors.js';
 import { type AccessOptions, checkAccess } from '../internal/access.js';
-import { checkInteger, checkOptions, illegalConstructor, invalidValue } from '../internal/arguments.js';
+import { checkOptions, illegalConstructor } from '../internal/arguments.js';
+import { openOrCreate, undo } from '../internal/factories.js';
+import { checkId, checkKey, checkPublicKey, dateOf, type Key, keyOf } from '../internal/keys.js';
 import { type NativeSysvShmStat, native } from '../internal/native.js';
-import { openOrCreate, undo } from './file-memory.js';
-import type { Key } from './ftok.js';
 import { MappedRegion } from './mapped-region.js';
 import { checkOpen, checkShared, checkSize, type OpenOptions } from './options.js';
 
@@ -47,7 +47,6 @@ export interface SysvSharedMemoryStat {
 }
 
 const construct = Symbol('construct');
-const maxId = 0x7fff_ffff;
 
 export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegion<Shared> {
   readonly #id: number;
@@ -155,10 +154,10 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
     id: number,
     options?: OpenOptions<Shared>,
   ): SysvSharedMemory<Shared> {
-    const checked = checkInteger(id, 'id', 0, maxId);
+    const checked = checkId(id);
     const { readOnly, shared } = checkOpen(options);
     const { key } = native.sysvShmStat(checked);
-    const segment = { id: checked, key: key === 0 ? null : key, created: false };
+    const segment = { id: checked, key: keyOf(key), created: false };
     return new SysvSharedMemory<Shared>(construct, segment, { readOnly, shared });
   }
 
@@ -169,7 +168,7 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
 
   /** Removes a segment by its id, as `ipcrm -m` does: it goes when the last process detaches. */
   static remove(id: number): void {
-    native.sysvShmRemove(checkInteger(id, 'id', 0, maxId));
+    native.sysvShmRemove(checkId(id));
   }
 
   /** The kernel's number for the segment. */
@@ -239,29 +238,13 @@ function isGone(error: unknown): boolean {
   return (code === 'EIDRM' || code === 'EINVAL') && (syscall === 'shmat' || syscall === 'shmctl');
 }
 
-/** Signed, as C has it; `ipcs` shows the same bits unsigned. */
-function checkKey(key: unknown): Key {
-  if (key === null) return null;
-  const number = checkInteger(key, 'key', -0x8000_0000, 0xffff_ffff) | 0;
-  if (number === 0) throw invalidValue('key', 'must not be 0, which is IPC_PRIVATE: say null', key);
-  return number;
-}
-
-function checkPublicKey(key: unknown): number {
-  const checked = checkKey(key);
-  if (checked === null)
-    throw invalidValue('key', 'must not be null here: fromId() opens a private segment', key);
-  return checked;
-}
-
 function toStat(raw: NativeSysvShmStat): SysvSharedMemoryStat {
   const { attachedAtMs, detachedAtMs, changedAtMs, ...rest } = raw;
-  const date = (ms: number) => (ms === 0 ? null : new Date(ms));
   return {
     ...rest,
-    key: raw.key === 0 ? null : raw.key,
-    attachedAt: date(attachedAtMs),
-    detachedAt: date(detachedAtMs),
-    changedAt: date(changedAtMs),
+    key: keyOf(raw.key),
+    attachedAt: dateOf(attachedAtMs),
+    detachedAt: dateOf(detachedAtMs),
+    changedAt: dateOf(changedAtMs),
   };
 }

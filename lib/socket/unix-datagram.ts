@@ -4,6 +4,7 @@ import type { MessageData } from '../internal/bytes.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { native } from '../internal/native.js';
 import { writable } from '../internal/poller.js';
+import type { ReceiveIntoOptions } from '../internal/read-memory.js';
 import { seriesOf } from '../internal/series.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { checkAddress, type SocketAddressLike } from './address.js';
@@ -15,13 +16,7 @@ import { type BindOptions, checkReceive, type ReceiveSettings, type SendOptions 
 import { SendLines } from './send-lines.js';
 import { createSocket, orClose, prepareSocket, type SocketSetup, UnixSocket } from './unix-socket.js';
 
-export interface ReceiveIntoOptions {
-  /**
-   * Where the bytes go: `data` is a view of its beginning then. A message that is longer comes whole, in a Buffer of its
-   * own.
-   */
-  into?: ArrayBufferView | ArrayBufferLike;
-}
+export type { ReceiveIntoOptions } from '../internal/read-memory.js';
 
 interface DatagramSetup extends SocketSetup {
   /** The file that it is bound to. */

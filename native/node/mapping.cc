@@ -86,6 +86,17 @@ Napi::Value Again(const Napi::CallbackInfo& info) {
   return MappedToJs(info.Env(), (*mapping)->Again(), path);
 }
 
+// mappingPart(mapping, offset, length, path): a second mapping of that part of it
+Napi::Value Part(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const RangeArgs range(args, "mmap");
+  if (!range.ok) return info.Env().Undefined();
+  if (range.length == 0 || (*range.handle)->closed()) {
+    return Fail(info.Env(), {EINVAL, "mmap"}, range.path);
+  }
+  return MappedToJs(info.Env(), (*range.handle)->Part(range.offset, range.length), range.path);
+}
+
 // mappingLength(mapping): bytes
 Napi::Value Length(const Napi::CallbackInfo& info) {
   Args args(info);
@@ -216,6 +227,7 @@ void InitMapping(Napi::Env env, Napi::Object exports) {
   exports.Set("mapFile", Napi::Function::New(env, MapFile));
   exports.Set("mapSysv", Napi::Function::New(env, MapSysv));
   exports.Set("mappingAgain", Napi::Function::New(env, Again));
+  exports.Set("mappingPart", Napi::Function::New(env, Part));
   exports.Set("mappingLength", Napi::Function::New(env, Length));
   exports.Set("mappingBuffer", Napi::Function::New(env, Buffer));
   exports.Set("mappingFault", Napi::Function::New(env, FaultOf));

@@ -95,6 +95,15 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+Napi::Value NamesToJs(Napi::Env env, const os::Result<std::vector<std::string>>& names,
+                      const std::string& folder) {
+  if (!names.ok()) return Fail(env, names.error(), folder);
+  Napi::Array list = Napi::Array::New(env, names.value().size());
+  uint32_t index = 0;
+  for (const std::string& name : names.value()) list.Set(index++, name);
+  return list;
+}
+
 void InitMemoryFile(Napi::Env env, Napi::Object exports) {
   exports.Set("fileFromFd", Napi::Function::New(env, FromFd));
   exports.Set("fileDescriptor", Napi::Function::New(env, Descriptor));

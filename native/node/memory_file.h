@@ -6,6 +6,7 @@
 #include <napi.h>
 
 #include <string>
+#include <vector>
 
 #include "node/handle.h"
 #include "os/memory_file.h"
@@ -28,6 +29,9 @@ inline os::Pages PagesFrom(bool reserve) {
 // What a factory returns: the handle, or the error thrown.
 Napi::Value OpenedToJs(Napi::Env env, os::Result<os::Ref<os::MemoryFile>> file,
                        const std::string& path);
+// A list of names of objects; `folder` is where they lie.
+Napi::Value NamesToJs(Napi::Env env, const os::Result<std::vector<std::string>>& names,
+                      const std::string& folder);
 
 }  // namespace interproc::node
 

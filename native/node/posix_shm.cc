@@ -47,12 +47,7 @@ Napi::Value Unlink(const Napi::CallbackInfo& info) {
 
 // posixShmList(): names without slash
 Napi::Value List(const Napi::CallbackInfo& info) {
-  os::Result<std::vector<std::string>> names = os::ListPosixShm();
-  if (!names.ok()) return Fail(info.Env(), names.error(), "/dev/shm");
-  Napi::Array list = Napi::Array::New(info.Env(), names.value().size());
-  uint32_t index = 0;
-  for (const std::string& name : names.value()) list.Set(index++, name);
-  return list;
+  return NamesToJs(info.Env(), os::ListPosixShm(), "/dev/shm");
 }
 
 // posixShmPath(name): where the object lies in the file system

@@ -27,6 +27,7 @@ void InitResourceLimit(Napi::Env env, Napi::Object exports) {
   resources.Set("nofile", static_cast<int>(RLIMIT_NOFILE));
   resources.Set("fsize", static_cast<int>(RLIMIT_FSIZE));
   resources.Set("as", static_cast<int>(RLIMIT_AS));
+  resources.Set("msgqueue", static_cast<int>(RLIMIT_MSGQUEUE));
   exports.Set("resources", resources);
 }
 

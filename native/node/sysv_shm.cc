@@ -1,48 +1,24 @@
 #include "node/sysv_shm.h"
 
 #include "node/args.h"
+#include "node/sysv_ipc.h"
 #include "os/sysv_shm.h"
 
 namespace interproc::node {
 namespace {
 
-constexpr double kMsPerSecond = 1e3;
-
-Napi::Object StatusToJs(Napi::Env env, const os::SysvShmStatus& status) {
-  Napi::Object object = Napi::Object::New(env);
-  const auto set = [&](const char* key, double value) {
-    object.Set(key, Napi::Number::New(env, value));
-  };
-  set("id", status.id);
-  set("key", status.key);
-  set("size", static_cast<double>(status.size));
-  set("mode", status.mode);
-  set("uid", status.uid);
-  set("gid", status.gid);
-  set("creatorUid", status.creator_uid);
-  set("creatorGid", status.creator_gid);
-  set("creatorPid", status.creator_pid);
-  set("lastPid", status.last_pid);
-  set("attached", static_cast<double>(status.attached));
-  set("attachedAtMs", status.attached_at_s * kMsPerSecond);
-  set("detachedAtMs", status.detached_at_s * kMsPerSecond);
-  set("changedAtMs", status.changed_at_s * kMsPerSecond);
-  object.Set("removed", status.removed);
-  object.Set("locked", status.locked);
-  return object;
-}
-
-// How errors name a segment.
-std::string KeyName(int32_t key) {
-  char text[16];
-  std::snprintf(text, sizeof(text), "0x%08x", static_cast<uint32_t>(key));
-  return text;
-}
-
-std::string IdName(int id) { return "id " + std::to_string(id); }
-
-Napi::Value Done(Napi::Env env, const os::Result<void>& result, int id) {
-  return result.ok() ? env.Undefined() : Fail(env, result.error(), IdName(id));
+Napi::Object FactsOf(Napi::Env env, const os::SysvShmStatus& status) {
+  Facts facts(env, status);
+  facts.Set("size", static_cast<double>(status.size));
+  facts.Set("creatorPid", status.creator_pid);
+  facts.Set("lastPid", status.last_pid);
+  facts.Set("attached", static_cast<double>(status.attached));
+  facts.SetTime("attachedAtMs", status.attached_at_s);
+  facts.SetTime("detachedAtMs", status.detached_at_s);
+  facts.SetTime("changedAtMs", status.changed_at_s);
+  facts.SetFlag("removed", status.removed);
+  facts.SetFlag("locked", status.locked);
+  return facts.object();
 }
 
 // sysvShmGet(key, size, create, mode): the id
@@ -53,9 +29,7 @@ Napi::Value Get(const Napi::CallbackInfo& info) {
   const bool create = args.Flag(2);
   const os::Access access = args.Access(3);
   if (!args.ok()) return info.Env().Undefined();
-  os::Result<int> id = os::GetSysvShm(key, size, create, access.mode);
-  if (!id.ok()) return Fail(info.Env(), id.error(), key == 0 ? "" : KeyName(key));
-  return Napi::Number::New(info.Env(), id.value());
+  return IdToJs(info.Env(), os::GetSysvShm(key, size, create, access.mode), key);
 }
 
 // sysvShmStat(id)
@@ -63,18 +37,16 @@ Napi::Value Stat(const Napi::CallbackInfo& info) {
   Args args(info);
   const int id = args.Int(0);
   if (!args.ok()) return info.Env().Undefined();
-  os::Result<os::SysvShmStatus> status = os::StatSysvShm(id);
-  if (!status.ok()) return Fail(info.Env(), status.error(), IdName(id));
-  return StatusToJs(info.Env(), status.value());
+  return FactsToJs(info.Env(), os::StatSysvShm(id), id, FactsOf);
 }
 
 // sysvShmSet(id, mode | undefined, uid | undefined, gid | undefined)
 Napi::Value Set(const Napi::CallbackInfo& info) {
   Args args(info);
   const int id = args.Int(0);
-  const os::SysvShmChange change{args.OptionalId(1), args.OptionalId(2), args.OptionalId(3)};
+  const os::SysvChange change = ChangeFrom(args, 1);
   if (!args.ok()) return info.Env().Undefined();
-  return Done(info.Env(), os::ChangeSysvShm(id, change), id);
+  return DoneToJs(info.Env(), os::ChangeSysvShm(id, change), id);
 }
 
 // sysvShmRemove(id)
@@ -82,7 +54,7 @@ Napi::Value Remove(const Napi::CallbackInfo& info) {
   Args args(info);
   const int id = args.Int(0);
   if (!args.ok()) return info.Env().Undefined();
-  return Done(info.Env(), os::RemoveSysvShm(id), id);
+  return DoneToJs(info.Env(), os::RemoveSysvShm(id), id);
 }
 
 // sysvShmLock(id, locked)
@@ -91,30 +63,12 @@ Napi::Value Lock(const Napi::CallbackInfo& info) {
   const int id = args.Int(0);
   const bool locked = args.Flag(1);
   if (!args.ok()) return info.Env().Undefined();
-  return Done(info.Env(), os::LockSysvShm(id, locked), id);
+  return DoneToJs(info.Env(), os::LockSysvShm(id, locked), id);
 }
 
 // sysvShmList()
 Napi::Value List(const Napi::CallbackInfo& info) {
-  os::Result<std::vector<os::SysvShmStatus>> statuses = os::ListSysvShm();
-  if (!statuses.ok()) return Fail(info.Env(), statuses.error());
-  Napi::Array list = Napi::Array::New(info.Env(), statuses.value().size());
-  uint32_t index = 0;
-  for (const os::SysvShmStatus& status : statuses.value()) {
-    list.Set(index++, StatusToJs(info.Env(), status));
-  }
-  return list;
-}
-
-// ftok(path, projectId)
-Napi::Value FtokOf(const Napi::CallbackInfo& info) {
-  Args args(info);
-  const std::string path = args.Text(0);
-  const int project_id = args.Int(1);
-  if (!args.ok()) return info.Env().Undefined();
-  os::Result<int32_t> key = os::Ftok(path, project_id);
-  if (!key.ok()) return Fail(info.Env(), key.error(), path);
-  return Napi::Number::New(info.Env(), key.value());
+  return ListToJs(info.Env(), os::ListSysvShm(), FactsOf);
 }
 
 }  // namespace
@@ -126,7 +80,6 @@ void InitSysvShm(Napi::Env env, Napi::Object exports) {
   exports.Set("sysvShmRemove", Napi::Function::New(env, Remove));
   exports.Set("sysvShmLock", Napi::Function::New(env, Lock));
   exports.Set("sysvShmList", Napi::Function::New(env, List));
-  exports.Set("ftok", Napi::Function::New(env, FtokOf));
 }
 
 }  // namespace interproc::node

@@ -50,14 +50,20 @@ bool HasFutexWaitv() {
   return has;
 }
 
-Result<int> FutexWaitAny(const FutexEntry* entries, size_t count) {
+Result<int> FutexWaitAny(const FutexEntry* entries, size_t count, uint64_t timeout_ns) {
   WaitvEntry raw[kFutexEntriesMax];
   for (size_t index = 0; index < count; ++index) {
     const FutexEntry& entry = entries[index];
     raw[index] = {entry.expected, reinterpret_cast<uintptr_t>(entry.word),
                   kFlagSize32 | (entry.is_private ? kFlagPrivate : 0), 0};
   }
-  const long index = syscall(SYS_futex_waitv, raw, count, 0, nullptr, CLOCK_MONOTONIC);
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  const uint64_t end_ns = static_cast<uint64_t>(until.tv_nsec) + timeout_ns;
+  until.tv_sec += static_cast<time_t>(end_ns / kNsPerSecond);
+  until.tv_nsec = static_cast<long>(end_ns % kNsPerSecond);
+  const long index =
+      syscall(SYS_futex_waitv, raw, count, 0, timeout_ns == 0 ? nullptr : &until, CLOCK_MONOTONIC);
   if (index < 0) return LastError("futex_waitv");
   return static_cast<int>(index);
 }

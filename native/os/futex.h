@@ -28,8 +28,9 @@ constexpr size_t kFutexEntriesMax = 128;  // FUTEX_WAITV_MAX
 bool HasFutexWaitv();
 
 // Sleeps until one of the words is woken; gives its index. EAGAIN: a word differs from what was
-// expected. EINTR. Two words woken at once are reported as one: look at all again.
-Result<int> FutexWaitAny(const FutexEntry* entries, size_t count);
+// expected. EINTR. ETIMEDOUT after `timeout_ns`; 0 = never. Two words woken at once are reported as
+// one: look at all again.
+Result<int> FutexWaitAny(const FutexEntry* entries, size_t count, uint64_t timeout_ns = 0);
 
 // Sleeps until the word is woken, or `timeout_ns` are over (ETIMEDOUT); 0 = for ever. EAGAIN,
 // EINTR.

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kInterruptTries = 10'000;
 constexpr uint64_t kPlainSleepNs = 1'000'000'000;
+constexpr uint64_t kLingerNs = 100'000'000;
 
 }  // namespace
 
@@ -28,7 +29,7 @@ class FutexLane : public RefCounted<FutexLane> {
  public:
   using Wait = FutexLaneWait;
 
-  // A lane that is not kept ends with its last wait.
+  // A lane that is not kept ends with its last wait; one that is lingers, for the next.
   FutexLane(Ref<Completions> completions, size_t capacity, bool kept)
       : completions_(std::move(completions)), capacity_(capacity), kept_(kept) {}
 
@@ -81,6 +82,8 @@ class FutexLane : public RefCounted<FutexLane> {
       lock.unlock();
       const Result<int> woken = plain() ? SleepOnOne(seen.front()) : SleepOnMany(seen, control);
       lock.lock();
+      const bool in_vain = !woken.ok() && woken.error().number == ETIMEDOUT;
+      if (in_vain && seen.empty() && waits_.empty()) break;
       Collect(seen, woken);
     }
     ended_ = true;
@@ -124,7 +127,8 @@ class FutexLane : public RefCounted<FutexLane> {
     for (size_t index = 0; index < waits.size(); ++index) {
       entries[index + 1] = {waits[index].word, waits[index].expected, false};
     }
-    const Result<int> woken = FutexWaitAny(entries, waits.size() + 1);
+    const uint64_t timeout_ns = waits.empty() ? kLingerNs : 0;
+    const Result<int> woken = FutexWaitAny(entries, waits.size() + 1, timeout_ns);
     if (!woken.ok()) return woken;
     return woken.value() - 1;
   }

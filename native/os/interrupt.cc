@@ -31,16 +31,26 @@ int Signal() {
 }
 
 constexpr long kResendNs = 1'000'000;
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+
+// The signals of this thread that are not blocked from now on; gives what was before.
+sigset_t Unblock() {
+  sigset_t ours;
+  sigset_t before;
+  sigemptyset(&ours);
+  if (Signal() != 0) sigaddset(&ours, Signal());
+  sigprocmask(SIG_UNBLOCK, &ours, &before);  // of this thread alone, on Linux
+  return before;
+}
+
+pid_t ThisThread() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 }  // namespace
 
 void Interruptible::Enter() {
-  sigset_t ours;
-  sigemptyset(&ours);
-  if (Signal() != 0) sigaddset(&ours, Signal());
-  sigprocmask(SIG_UNBLOCK, &ours, nullptr);  // of this thread alone, on Linux
+  (void)Unblock();
   std::lock_guard<std::mutex> lock(mutex_);
-  thread_ = static_cast<pid_t>(syscall(SYS_gettid));
+  thread_ = ThisThread();
 }
 
 void Interruptible::Leave() {
@@ -60,6 +70,26 @@ void Interruptible::Interrupt() {
     const struct timespec pause = {0, kResendNs / 10};
     nanosleep(&pause, nullptr);
   }
+}
+
+// The raw calls: glibc has those of timers in librt before 2.34.
+Alarm::Alarm(uint64_t timeout_ns) : before_(Unblock()) {
+  struct sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = Signal();
+  event._sigev_un._tid = ThisThread();
+  if (Signal() == 0 || syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer_) != 0) return;
+  struct itimerspec times = {};
+  times.it_value.tv_sec = static_cast<time_t>(timeout_ns / kNsPerSecond);
+  times.it_value.tv_nsec = static_cast<long>(timeout_ns % kNsPerSecond);
+  times.it_interval.tv_nsec = kResendNs;
+  set_ = true;
+  syscall(SYS_timer_settime, timer_, 0, &times, nullptr);
+}
+
+Alarm::~Alarm() {
+  if (set_) syscall(SYS_timer_delete, timer_);
+  sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
 
 }  // namespace interproc::os

@@ -111,8 +111,15 @@ Result<Ref<Mapping>> Mapping::OfSysv(int id, bool read_only) {
   return mapping;
 }
 
-Result<Ref<Mapping>> Mapping::Again() const {
-  return sysv_id_ >= 0 ? OfSysv(sysv_id_, read_only_) : OfFile(file_, offset_ + lead_, length_);
+Result<Ref<Mapping>> Mapping::Part(size_t offset, size_t length) const {
+  if (sysv_id_ < 0) return OfFile(file_, offset_ + lead_ + offset, length);
+  // A segment is attached whole.
+  Result<Ref<Mapping>> mapping = OfSysv(sysv_id_, read_only_);
+  if (mapping.ok()) {
+    mapping.value()->lead_ = lead_ + offset;
+    mapping.value()->length_ = length;
+  }
+  return mapping;
 }
 
 GuardEntry* Mapping::Guard(char* base, Stores stores) const {

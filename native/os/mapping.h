@@ -57,8 +57,10 @@ class Mapping : public RefCounted<Mapping> {
   static Result<Ref<Mapping>> OfFile(const Ref<MemoryFile>& file, uint64_t offset, size_t length);
   // man 2 shmat. Maps the whole segment.
   static Result<Ref<Mapping>> OfSysv(int id, bool read_only);
-  // A second mapping of the same range. REQUIRES !closed().
-  Result<Ref<Mapping>> Again() const;
+  // A second mapping of the same range, or of a part of it (REQUIRES that it lies inside, and is
+  // not empty). REQUIRES !closed().
+  Result<Ref<Mapping>> Again() const { return Part(0, length_); }
+  Result<Ref<Mapping>> Part(size_t offset, size_t length) const;
   ~Mapping();
 
   char* data() const { return base_ + lead_; }

@@ -11,12 +11,26 @@ namespace interproc::os {
 namespace {
 
 constexpr char kDirectory[] = "/dev/shm/";
-// How glibc lays out named semaphores (man 7 sem_overview).
-constexpr char kSemaphorePrefix[] = "sem.";
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
 };
+
+Result<std::vector<std::string>> ListFiles(bool semaphores) {
+  std::unique_ptr<DIR, CloseDirectory> directory(opendir(kDirectory));
+  if (directory == nullptr) return LastError("opendir");
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const struct dirent* entry = readdir(directory.get());
+    if (entry == nullptr) break;
+    std::string name = entry->d_name;
+    const bool is_semaphore = name.compare(0, sizeof(kSemaphorePrefix) - 1, kSemaphorePrefix) == 0;
+    if (is_semaphore == semaphores && entry->d_type == DT_REG) names.push_back(std::move(name));
+  }
+  if (errno != 0) return LastError("readdir");
+  return names;
+}
 
 }  // namespace
 
@@ -46,20 +60,8 @@ Result<void> UnlinkPosixShm(const std::string& name) {
   return {};
 }
 
-Result<std::vector<std::string>> ListPosixShm() {
-  std::unique_ptr<DIR, CloseDirectory> directory(opendir(kDirectory));
-  if (directory == nullptr) return LastError("opendir");
-  std::vector<std::string> names;
-  for (;;) {
-    errno = 0;
-    const struct dirent* entry = readdir(directory.get());
-    if (entry == nullptr) break;
-    std::string name = entry->d_name;
-    if (name.compare(0, sizeof(kSemaphorePrefix) - 1, kSemaphorePrefix) == 0) continue;
-    if (entry->d_type == DT_REG) names.push_back(std::move(name));
-  }
-  if (errno != 0) return LastError("readdir");
-  return names;
-}
+Result<std::vector<std::string>> ListPosixShm() { return ListFiles(false); }
+
+Result<std::vector<std::string>> ListSemaphoreFiles() { return ListFiles(true); }
 
 }  // namespace interproc::os

@@ -20,8 +20,13 @@ Result<Ref<MemoryFile>> OpenPosixShm(const std::string& name, bool read_only);
 Result<FileStatus> StatPosixShm(const std::string& name);
 Result<void> UnlinkPosixShm(const std::string& name);
 
-// Names of all objects, without slash; named semaphores, which live there too, left out.
+// Named semaphores live there, too (man 7 sem_overview): their files begin with this.
+constexpr char kSemaphorePrefix[] = "sem.";
+
+// Names of all objects, without slash; named semaphores left out.
 Result<std::vector<std::string>> ListPosixShm();
+// Those of semaphores, as files have them.
+Result<std::vector<std::string>> ListSemaphoreFiles();
 
 }  // namespace interproc::os
 

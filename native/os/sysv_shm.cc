@@ -12,14 +12,8 @@ namespace {
 
 SysvShmStatus StatusFrom(int id, const struct shmid_ds& raw) {
   SysvShmStatus status;
-  status.id = id;
-  status.key = raw.shm_perm.__key;
+  static_cast<SysvPermissions&>(status) = PermissionsOf(id, raw.shm_perm);
   status.size = raw.shm_segsz;
-  status.mode = raw.shm_perm.mode & 0777;
-  status.uid = raw.shm_perm.uid;
-  status.gid = raw.shm_perm.gid;
-  status.creator_uid = raw.shm_perm.cuid;
-  status.creator_gid = raw.shm_perm.cgid;
   status.creator_pid = raw.shm_cpid;
   status.last_pid = raw.shm_lpid;
   status.attached = raw.shm_nattch;
@@ -46,12 +40,10 @@ Result<SysvShmStatus> StatSysvShm(int id) {
   return StatusFrom(id, raw);
 }
 
-Result<void> ChangeSysvShm(int id, const SysvShmChange& change) {
+Result<void> ChangeSysvShm(int id, const SysvChange& change) {
   struct shmid_ds raw;
   if (shmctl(id, IPC_STAT, &raw) != 0) return LastError("shmctl");
-  raw.shm_perm.uid = change.uid.value_or(raw.shm_perm.uid);
-  raw.shm_perm.gid = change.gid.value_or(raw.shm_perm.gid);
-  if (change.mode.has_value()) raw.shm_perm.mode = *change.mode & 0777;
+  ApplyChange(change, &raw.shm_perm);
   if (shmctl(id, IPC_SET, &raw) != 0) return LastError("shmctl");
   return {};
 }
@@ -79,14 +71,6 @@ Result<std::vector<SysvShmStatus>> ListSysvShm() {
     if (id >= 0) list.push_back(StatusFrom(id, raw));
   }
   return list;
-}
-
-Result<int32_t> Ftok(const std::string& path, int project_id) {
-  errno = 0;
-  const key_t key = ftok(path.c_str(), project_id);
-  // -1 alone says nothing: a file may really have that key.
-  if (key == -1 && errno != 0) return LastError("ftok");
-  return key;
 }
 
 }  // namespace interproc::os

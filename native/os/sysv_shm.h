@@ -6,20 +6,15 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "os/result.h"
+#include "os/sysv_ipc.h"
 
 namespace interproc::os {
 
-struct SysvShmStatus {
-  int id = -1;
-  int32_t key = 0;  // 0 (IPC_PRIVATE): found by its id only
+struct SysvShmStatus : SysvPermissions {
   uint64_t size = 0;
-  uint32_t mode = 0;
-  uint32_t uid = 0, gid = 0, creator_uid = 0, creator_gid = 0;
   int32_t creator_pid = 0, last_pid = 0;
   uint64_t attached = 0;  // mappings, over all processes
   bool removed = false;   // marked for destruction when the last one detaches
@@ -27,23 +22,14 @@ struct SysvShmStatus {
   double attached_at_s = 0, detached_at_s = 0, changed_at_s = 0;  // since the epoch; 0 = never
 };
 
-struct SysvShmChange {
-  std::optional<mode_t> mode;
-  std::optional<uid_t> uid;
-  std::optional<gid_t> gid;
-};
-
 // man 2 shmget. `create` means IPC_CREAT | IPC_EXCL.
 Result<int> GetSysvShm(int32_t key, uint64_t size, bool create, mode_t mode);
 Result<SysvShmStatus> StatSysvShm(int id);
-Result<void> ChangeSysvShm(int id, const SysvShmChange& change);
+Result<void> ChangeSysvShm(int id, const SysvChange& change);
 Result<void> RemoveSysvShm(int id);
 // SHM_LOCK and SHM_UNLOCK: the whole segment stays in memory, whoever maps it.
 Result<void> LockSysvShm(int id, bool locked);
 Result<std::vector<SysvShmStatus>> ListSysvShm();
-
-// man 3 ftok
-Result<int32_t> Ftok(const std::string& path, int project_id);
 
 }  // namespace interproc::os
 

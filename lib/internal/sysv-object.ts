@@ -1,0 +1,89 @@
+/**
+ * What System V queues and semaphore sets have in common. The kernel knows nothing of who uses one: there is no
+ * descriptor, and `close()` ends just our own waits.
+ */
+import { IpcError } from '../errors.js';
+import { BlockingLines } from './blocking-lines.js';
+import type { Key } from './keys.js';
+
+export interface SysvSetup {
+  id: number;
+  key: Key;
+  created: boolean;
+}
+
+export abstract class SysvObject {
+  readonly #setup: SysvSetup;
+  readonly #what: string;
+  #closed = false;
+  /** @internal */
+  protected readonly lines: BlockingLines;
+
+  /** @internal `kind`: how errors name it. */
+  protected constructor(kind: string, setup: SysvSetup) {
+    this.#setup = setup;
+    this.#what = `The ${kind} with the id ${setup.id}`;
+    this.lines = new BlockingLines({
+      checkOpen: () => this.checkOpen(),
+      busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
+      path: `id ${setup.id}`,
+    });
+  }
+
+  /** The kernel's number for it. */
+  get id(): number {
+    return this.#setup.id;
+  }
+
+  /** The key that it was made or opened with; null for a private one. */
+  get key(): Key {
+    return this.#setup.key;
+  }
+
+  /** Whether the factory made it; false where it was there already. */
+  get created(): boolean {
+    return this.#setup.created;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Ends its pending calls in `ERR_INTERPROC_CLOSED`. The kernel's object stays: see `remove()`. Again does nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.lines.close(() => this.#closedError());
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Pending calls let the process end, as an unref()ed timer does. */
+  unref(): this {
+    this.lines.keep(false);
+    return this;
+  }
+
+  /** Pending calls keep the process alive, as a timer does: so it is by default. */
+  ref(): this {
+    this.lines.keep(true);
+    return this;
+  }
+
+  /** @internal Throws `ERR_INTERPROC_CLOSED`. */
+  protected checkOpen(): void {
+    if (this.#closed) throw this.#closedError();
+  }
+
+  #closedError(): IpcError {
+    return new IpcError('ERR_INTERPROC_CLOSED', `${this.#what} is closed`);
+  }
+}
+
+/** What a call with the id of an object says that somebody has removed meanwhile. */
+export function isGone(error: unknown): boolean {
+  const { code } = error as Partial<IpcError>;
+  return code === 'EIDRM' || code === 'EINVAL';
+}

@@ -1,0 +1,153 @@
+/** Messages of System V queues: which ones a receive asks for, and how one is taken (man 2 msgrcv). */
+import type { Buffer } from 'node:buffer';
+import { checkBoolean, checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
+import type { Blocking } from '../internal/blocking-lines.js';
+import { checkLasting } from '../internal/bytes.js';
+import { type NativeSysvWanted, native } from '../internal/native.js';
+import {
+  checkTarget,
+  keepScratch,
+  type ReceiveIntoOptions,
+  readSize,
+  scratchOf,
+  type Target,
+  viewOf,
+} from '../internal/read-memory.js';
+import { again } from '../internal/turns.js';
+
+/** `Type` is bigint where that was asked for. */
+export interface SysvMessage<Type extends number | bigint = number> {
+  /** As its sender gave it; a number tells those above 2 ** 53 only roughly. */
+  type: Type;
+  data: Buffer;
+}
+
+export interface SysvTypeOptions<Big extends boolean = boolean> {
+  /** The type is given as a bigint: exact for all 64 bits. False by default. */
+  bigint?: Big;
+}
+
+export interface SysvReceiveOptions<Big extends boolean = boolean>
+  extends ReceiveIntoOptions,
+    SysvTypeOptions<Big> {
+  /** 0, the default: the oldest message. Above 0: the oldest of that type. Below: of the lowest type up to `-type`. */
+  type?: number | bigint;
+  /** The oldest of any type but `type` (MSG_EXCEPT). False by default. */
+  except?: boolean;
+  /** Takes at most so many bytes: a longer message is `E2BIG` and stays. By default messages come whole. */
+  size?: number;
+  /** What is longer than `size`, or than `into`, is cut, and the rest is lost (MSG_NOERROR). False by default. */
+  truncate?: boolean;
+}
+
+export interface Wanted {
+  how: NativeSysvWanted;
+  /** Which line it stands in. */
+  line: string;
+  target: Target;
+  /** At most so many bytes; undefined: however many there are. */
+  most: number | undefined;
+  big: boolean;
+}
+
+const typeBytes = 8;
+const maxType = 0x7fff_ffff_ffff_ffffn;
+const maxSize = 0x7fff_ffff;
+/** What stock kernels allow (kernel.msgmax). */
+const usualSize = 8192;
+const anything: Wanted = {
+  how: [0, false, false, false],
+  line: '0',
+  target: checkTarget(undefined),
+  most: undefined,
+  big: false,
+};
+
+/** Of one that is sent. */
+export function checkType(type: unknown): number | bigint {
+  return checkTypeFrom(type, 'type', 1n);
+}
+
+function checkTypeFrom(type: unknown, name: string, least: bigint): number | bigint {
+  if (typeof type !== 'bigint') {
+    return checkInteger(type, name, least < 0n ? undefined : Number(least));
+  }
+  if (type < least || type > maxType) throw outOfRange(name, `>= ${least} && <= ${maxType}`, type);
+  return type;
+}
+
+export function checkWanted(options: SysvReceiveOptions | undefined): Wanted {
+  if (options === undefined) return anything;
+  const given = checkOptions(options);
+  const type = given.type === undefined ? 0 : checkTypeFrom(given.type, 'options.type', -maxType);
+  const except = checkBoolean(given.except, 'options.except', false);
+  const truncate = checkBoolean(given.truncate, 'options.truncate', false);
+  const size = given.size === undefined ? undefined : checkInteger(given.size, 'options.size', 0, maxSize);
+  const target = checkTarget(given.into === undefined ? undefined : { into: given.into });
+  if (except && type <= 0) throw outOfRange('options.type', '> 0 where except is true', type);
+  return {
+    how: [type, except, truncate, false],
+    line: `${type}${except ? '!' : ''}`,
+    target,
+    most: size ?? (truncate && target.into !== undefined ? target.size : undefined),
+    big: checkBoolean(given.bigint, 'options.bigint', false),
+  };
+}
+
+/** A receive of the queue with that id. */
+export function receiving(
+  id: number,
+  { how, target, most, big }: Wanted,
+): Blocking<Buffer, SysvMessage<any>> {
+  return {
+    call: 'msgrcv',
+    now: (looks, nanoseconds) => receive(id, { how, target, most, big }, looks, nanoseconds),
+    start: (call) => native.sysvMqReceiveStart(call, id, ...how, most ?? usualSize, most === undefined),
+    made: (raw) => {
+      const { into, size } = target;
+      const length = raw.length - typeBytes;
+      const fits = into !== undefined && length <= size;
+      if (fits) checkLasting(into, size, 'options.into');
+      const data = raw.subarray(typeBytes);
+      return { type: typeOf(raw, big), data: fits ? placed(into, data) : data };
+    },
+  };
+}
+
+/** A copy of the message at that place, or null. */
+export function peeked(id: number, index: number, big: boolean): SysvMessage<any> | null {
+  const copying: Wanted = { ...anything, how: [index, false, false, true], big };
+  const message = receive(id, copying, 0, 0);
+  return message === again ? null : message;
+}
+
+function receive(
+  id: number,
+  { how, target, most, big }: Omit<Wanted, 'line'>,
+  looks: number,
+  nanoseconds: number,
+): SysvMessage<any> | typeof again {
+  const { into, size } = target;
+  if (into !== undefined) checkLasting(into, size, 'options.into');
+  for (let room = most ?? readSize - typeBytes; ; room *= 2) {
+    const raw = scratchOf(typeBytes + room);
+    try {
+      const length = native.sysvMqReceive(id, ...how, raw, room, looks, nanoseconds);
+      if (length < 0) return again;
+      const type = typeOf(raw, big);
+      if (into === undefined || length > size) return { type, data: keepScratch(length, typeBytes) };
+      return { type, data: placed(into, raw.subarray(typeBytes, typeBytes + length)) };
+    } catch (error) {
+      if (most !== undefined || (error as { code?: string }).code !== 'E2BIG') throw error;
+    }
+  }
+}
+
+function placed(into: Uint8Array, data: Buffer): Buffer {
+  into.set(data);
+  return viewOf(into, data.length);
+}
+
+function typeOf(raw: Buffer, big: boolean): number | bigint {
+  return big ? raw.readBigInt64LE(0) : raw.readInt32LE(4) * 2 ** 32 + raw.readUInt32LE(0);
+}

@@ -1,0 +1,111 @@
+#include "node/posix_sem.h"
+
+#include "node/mapping.h"
+#include "node/memory_file.h"
+#include "os/posix_sem.h"
+
+namespace interproc::node {
+namespace {
+
+uint32_t ValueFrom(Args& args, size_t index) {
+  constexpr int64_t kValueMax = INT32_MAX;  // SEM_VALUE_MAX
+  return static_cast<uint32_t>(args.Integer(index, 0, kValueMax));
+}
+
+// posixSemCreate(name, value, mode, uid, gid)
+Napi::Value Create(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  const uint32_t value = ValueFrom(args, 1);
+  const os::Access access = args.Access(2);
+  if (!args.ok()) return info.Env().Undefined();
+  return OpenedToJs(info.Env(), os::CreatePosixSem(name, value, access), name);
+}
+
+// posixSemOpen(name)
+Napi::Value Open(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return OpenedToJs(info.Env(), os::OpenPosixSem(name), name);
+}
+
+// posixSemInit(mapping, offset, value): sem_init there, shared
+Napi::Value Init(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Ref<os::Mapping>* mapping = MappingHandle::Of(args, 0);
+  const uint64_t offset = args.Size(1);
+  const uint32_t value = ValueFrom(args, 2);
+  if (!args.ok()) return info.Env().Undefined();
+  constexpr uint64_t kAlignment = 8;
+  const bool inside = *mapping && !(*mapping)->closed() && offset % kAlignment == 0 &&
+                      offset <= (*mapping)->length() &&
+                      os::kSemSize <= (*mapping)->length() - offset;
+  if (!inside) return Fail(info.Env(), {EINVAL, "sem_init"});
+  os::InitPosixSem((*mapping)->data() + offset, value);
+  return info.Env().Undefined();
+}
+
+// posixSemStat(name)
+Napi::Value Stat(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<os::FileStatus> status = os::StatPosixSem(name);
+  if (!status.ok()) return Fail(info.Env(), status.error(), name);
+  return StatusToJs(info.Env(), status.value());
+}
+
+// posixSemValue(name)
+Napi::Value Value(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<uint32_t> value = os::ValueOfPosixSem(name);
+  if (!value.ok()) return Fail(info.Env(), value.error(), name);
+  return Napi::Number::New(info.Env(), value.value());
+}
+
+// posixSemUnlink(name)
+Napi::Value Unlink(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  const os::Result<void> gone = os::UnlinkPosixSem(name);
+  return gone.ok() ? info.Env().Undefined() : Fail(info.Env(), gone.error(), name);
+}
+
+// posixSemPath(name): where it lies in the file system
+Napi::Value Path(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::string name = args.Text(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::String::New(info.Env(), os::PosixSemPath(name));
+}
+
+// posixSemList(): names without slash
+Napi::Value List(const Napi::CallbackInfo& info) {
+  return NamesToJs(info.Env(), os::ListPosixSem(), "/dev/shm");
+}
+
+}  // namespace
+
+void InitPosixSem(Napi::Env env, Napi::Object exports) {
+  exports.Set("posixSemCreate", Napi::Function::New(env, Create));
+  exports.Set("posixSemOpen", Napi::Function::New(env, Open));
+  exports.Set("posixSemInit", Napi::Function::New(env, Init));
+  exports.Set("posixSemStat", Napi::Function::New(env, Stat));
+  exports.Set("posixSemValue", Napi::Function::New(env, Value));
+  exports.Set("posixSemUnlink", Napi::Function::New(env, Unlink));
+  exports.Set("posixSemPath", Napi::Function::New(env, Path));
+  exports.Set("posixSemList", Napi::Function::New(env, List));
+  exports.Set("posixSemSize", static_cast<double>(os::kSemSize));
+  exports.Set("posixSemWords", [&] {
+    Napi::Object words = Napi::Object::New(env);
+    words.Set("value", static_cast<double>(os::kSemValue));
+    words.Set("waiters", static_cast<double>(os::kSemWaiters));
+    return words;
+  }());
+}
+
+}  // namespace interproc::node

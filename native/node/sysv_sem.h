@@ -1,0 +1,13 @@
+// Binds System V semaphore sets for lib/internal/native.ts.
+#ifndef INTERPROC_NODE_SYSV_SEM_H_
+#define INTERPROC_NODE_SYSV_SEM_H_
+
+#include <napi.h>
+
+namespace interproc::node {
+
+void InitSysvSem(Napi::Env env, Napi::Object exports);
+
+}  // namespace interproc::node
+
+#endif  // INTERPROC_NODE_SYSV_SEM_H_

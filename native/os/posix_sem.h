@@ -1,0 +1,46 @@
+// POSIX semaphores (man 7 sem_overview), as glibc lays them out: sem_t of C programs is the same.
+//
+//   offset   0        4        8         12    16                32
+//           | value  | waiters | private | 0   | 0              |
+//
+// `value` and `waiters` are 32-bit words (glibc changes them together as one of 64 bits). Who is
+// going to sleep on `value` counts himself in `waiters` first; who adds to `value` looks at
+// `waiters` after that, and wakes (man 2 futex) if there are any. The counting, taking and adding
+// is done by lib/semaphore over the mapped words. A named one is a file /dev/shm/sem.NAME. REQUIRES
+// of every name: one path component, checked by the caller; no leading slash needed.
+#ifndef INTERPROC_OS_POSIX_SEM_H_
+#define INTERPROC_OS_POSIX_SEM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "os/memory_file.h"
+
+namespace interproc::os {
+
+constexpr size_t kSemSize = 32;
+constexpr size_t kSemValue = 0;
+constexpr size_t kSemWaiters = 4;
+
+// man 3 sem_init, for all processes that map it. REQUIRES kSemSize bytes, aligned to 8.
+void InitPosixSem(void* memory, uint32_t value);
+
+// man 3 sem_open. It appears complete (owner, mode, value) or not at all; EEXIST.
+Result<Ref<MemoryFile>> CreatePosixSem(const std::string& name, uint32_t value,
+                                       const Access& access);
+// EINVAL where the file is no semaphore.
+Result<Ref<MemoryFile>> OpenPosixSem(const std::string& name);
+Result<FileStatus> StatPosixSem(const std::string& name);
+// Of one that may be looked at; EACCES.
+Result<uint32_t> ValueOfPosixSem(const std::string& name);
+// man 3 sem_unlink
+Result<void> UnlinkPosixSem(const std::string& name);
+std::string PosixSemPath(const std::string& name);
+// Names of all of them, without slash.
+Result<std::vector<std::string>> ListPosixSem();
+
+}  // namespace interproc::os
+
+#endif  // INTERPROC_OS_POSIX_SEM_H_
