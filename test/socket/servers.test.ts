@@ -289,7 +289,7 @@ describe('a server without free descriptors', () => {
     await send('ready');
     await next();
     take();`;
-  const limited = { wrapper: ['prlimit', '--nofile=60'] };
+  const limited = { wrapper: ['prlimit', '--nofile=120'] };
 
   async function withClients(source: string): Promise<void> {
     const address = abstractName();
@@ -431,7 +431,7 @@ describe('who connects without free descriptors', () => {
       assert.throws(() => socketPair('stream'), { code: 'EMFILE', syscall: 'socketpair' });
       UnixStream.connectSync(args[0]).close();
       (await UnixStream.connect(args[0])).close();`;
-    expect(await runPeer(source, { args: [address], wrapper: ['prlimit', '--nofile=60'] })).toMatchObject(
+    expect(await runPeer(source, { args: [address], wrapper: ['prlimit', '--nofile=120'] })).toMatchObject(
       clean,
     );
     server.close();
