@@ -64,7 +64,7 @@ export class BlockingLine {
   #waiting: { call: BackgroundCall<any>; work: Work<any> } | undefined;
 
   /** `told`: whether anybody waits. */
-  constructor(setup: BlockingSetup, timers: WaitTimers, told: (waits: boolean) => void) {
+  constructor(setup: BlockingSetup, timers: WaitTimers, told: (waits: boolean) => void = () => {}) {
     this.#setup = setup;
     this.#timers = timers;
     this.turns = new Turns({

@@ -399,6 +399,8 @@ export interface Native {
   posixSemCreate(name: string, value: number, ...access: NativeAccess): NativeFile;
   posixSemOpen(name: string): NativeFile;
   posixSemInit(mapping: NativeMapping, offset: number, value: number): void;
+  /** Gives 1 when a permit was taken, 0 where the memory is gone. */
+  posixSemAcquireStart(call: number, mapping: NativeMapping): void;
   posixSemStat(name: string): NativeFileStat;
   posixSemValue(name: string): number;
   posixSemUnlink(name: string): void;

@@ -15,15 +15,15 @@ import {
   invalidType,
   outOfRange,
 } from '../internal/arguments.js';
+import { type Blocking, BlockingLine } from '../internal/blocking-lines.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { noNameLeadsTo, openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, type NativeMapping, native } from '../internal/native.js';
 import { isWatchable, mappingOf } from '../internal/region.js';
 import { spaceHint } from '../internal/space.js';
 import { explained } from '../internal/system-error.js';
-import { again, Turns } from '../internal/turns.js';
+import { again } from '../internal/turns.js';
 import { type SyncWaitOptions, type WaitOptions, WaitTimers } from '../internal/waiting.js';
-import { addWordWait, cancelWordWait, holdWordWait } from '../internal/word-waits.js';
 import { listSemaphores, type SemaphoreListEntry } from './list.js';
 import { Permit } from './permit.js';
 
@@ -67,9 +67,7 @@ export class Semaphore {
   readonly #waiters: number;
   readonly #private: number;
   readonly #timers = new WaitTimers();
-  readonly #turns: Turns;
-  /** The id of our sleep on the value. */
-  #sleep: number | undefined;
+  readonly #line: BlockingLine;
 
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SemaphoreSetup) {
@@ -79,13 +77,14 @@ export class Semaphore {
     this.#value = native.posixSemWords.value / wordBytes;
     this.#waiters = native.posixSemWords.waiters / wordBytes;
     this.#private = native.posixSemWords.private / wordBytes;
-    this.#turns = new Turns({
-      checkOpen: () => this.#checkOpen(),
-      arm: () => this.#fallAsleep(),
-      hold: (waits) => waits || this.#wakeUp(),
-      busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
-      timers: this.#timers,
-    });
+    this.#line = new BlockingLine(
+      {
+        checkOpen: () => this.#checkOpen(),
+        busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
+        path: setup.name ?? '',
+      },
+      this.#timers,
+    );
   }
 
   /**
@@ -200,23 +199,23 @@ export class Semaphore {
   /**
    * Takes a permit, waiting until there is one. man 3 sem_wait, sem_timedwait.
    *
-   * @throws (rejects with) `ETIMEDOUT`; `AbortError`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`; `ENOSYS` past 500
-   *   waits on a kernel without futex_waitv (before Linux 5.16); `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   * @throws (rejects with) `ETIMEDOUT`; `AbortError`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`;
+   *   `EAGAIN` without threads; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   acquire(options?: WaitOptions): Promise<Permit> {
-    return this.#turns.run('sem_wait', options, { step: (looks) => this.#take(looks) ?? again });
+    return this.#line.run(this.#acquiring, options);
   }
 
   /** Takes a permit if there is one now, else gives null. man 3 sem_trywait. Throws `ERR_INTERPROC_CLOSED`. */
   tryAcquire(): Permit | null {
-    if (this.#turns.idle) return this.#take(0) ?? null;
+    if (this.#line.turns.idle) return this.#take(0) ?? null;
     this.#checkOpen();
     return null;
   }
 
   /** As `acquire`, blocking the calling thread. `ERR_INTERPROC_BUSY` while asynchronous calls wait. */
   acquireSync(options?: SyncWaitOptions): Permit {
-    return this.#turns.runSync(
+    return this.#line.turns.runSync(
       'sem_wait',
       options,
       { step: (looks) => this.#take(looks) ?? again },
@@ -261,13 +260,7 @@ export class Semaphore {
   /** Ends pending calls in `ERR_INTERPROC_CLOSED`; the semaphore stays. man 3 sem_close. Again does nothing. */
   close(): void {
     if (this.#words === undefined) return;
-    this.#turns.close(() => this.#closedError());
-    if (this.#sleep !== undefined) {
-      // It is over already, and that will not be told any more.
-      this.#sleep = undefined;
-      Atomics.sub(this.#words, this.#waiters, 1);
-      this.#passOn();
-    }
+    this.#line.turns.close(() => this.#closedError());
     this.#words = undefined;
     const { mapping, file } = this.#setup;
     native.mappingClose(mapping);
@@ -286,6 +279,18 @@ export class Semaphore {
   /** Pending calls keep the process alive, as a timer does: so it is by default. */
   ref(): this {
     return this.#keep(true);
+  }
+
+  get #acquiring(): Blocking<number, Permit> {
+    return {
+      call: 'sem_wait',
+      now: (looks) => this.#take(looks) ?? again,
+      start: (call) => native.posixSemAcquireStart(call, this.#setup.mapping),
+      made: (taken) => {
+        if (taken === 0) this.#checkWhole(this.#checkOpen());
+        return new Permit(this);
+      },
+    };
   }
 
   get #what(): string {
@@ -310,56 +315,9 @@ export class Semaphore {
     }
   }
 
-  /** Has `serve` called once there may be a permit. */
-  #fallAsleep(): void {
-    if (this.#sleep !== undefined) return;
-    const words = this.#checkOpen();
-    Atomics.add(words, this.#waiters, 1);
-    let id: number | undefined;
-    try {
-      const over = () => {
-        if (this.#sleep === id) this.#wokenUp();
-      };
-      id = addWordWait(this.#setup.mapping, this.#value * wordBytes, 0, over);
-    } finally {
-      if (id === undefined) Atomics.sub(words, this.#waiters, 1);
-    }
-    if (id === undefined) {
-      // There is one by now.
-      setImmediate(() => this.#turns.serve());
-      return;
-    }
-    this.#sleep = id;
-    if (!this.#timers.kept) holdWordWait(id, undefined, false);
-  }
-
-  #wokenUp(): void {
-    this.#sleep = undefined;
-    Atomics.sub(this.#checkOpen(), this.#waiters, 1);
-    this.#turns.serve();
-    // It may have been meant for somebody who has given up meanwhile.
-    if (this.#turns.idle) this.#passOn();
-  }
-
-  /** Nobody waits any more. Where the sleep is over already, its end is about to be told. */
-  #wakeUp(): void {
-    if (this.#sleep === undefined || !cancelWordWait(this.#sleep)) return;
-    this.#sleep = undefined;
-    Atomics.sub(this.#checkOpen(), this.#waiters, 1);
-  }
-
-  /** Wakes somebody else, if there is a permit for him. */
-  #passOn(): void {
-    const words = this.#words;
-    if (words === undefined) return;
-    if (Atomics.load(words, this.#value) !== 0 && Atomics.load(words, this.#waiters) !== 0) {
-      native.futexWake(this.#setup.mapping, this.#value * wordBytes, 1);
-    }
-  }
-
   #keep(kept: boolean): this {
     this.#timers.keep(kept);
-    if (this.#sleep !== undefined) holdWordWait(this.#sleep, undefined, kept);
+    this.#line.keep(kept);
     return this;
   }
 

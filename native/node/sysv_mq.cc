@@ -183,6 +183,9 @@ Napi::Value ReceiveStart(const Napi::CallbackInfo& info) {
       [message](Napi::Env env, const os::Outcome& outcome) -> Napi::Value {
         return Napi::Buffer<char>::Copy(env, message->raw(),
                                         os::kSysvTypeBytes + static_cast<size_t>(outcome.number));
+      },
+      [id, message](const os::Outcome& outcome) {
+        (void)os::SendSysv(id, message->raw(), static_cast<size_t>(outcome.number), 0);
       });
 }
 
