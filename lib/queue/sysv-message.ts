@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import { checkBoolean, checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
-import { checkLasting } from '../internal/bytes.js';
+import { checkLasting, lengthOf } from '../internal/bytes.js';
 import { native } from '../internal/native.js';
 import {
   checkTarget,
@@ -114,8 +114,8 @@ export function receiving(id: number, wanted: Wanted): Blocking<Buffer, SysvMess
     made: (raw) => {
       const { into, size } = target;
       const length = raw.length - typeBytes;
-      const fits = into !== undefined && length <= size;
-      if (fits) checkLasting(into, size, 'options.into');
+      // It is taken: where `into` was moved away meanwhile, it comes in memory of its own.
+      const fits = into !== undefined && length <= Math.min(size, lengthOf(into));
       const data = raw.subarray(typeBytes);
       return { type: typeOf(raw, big), data: fits ? placed(into, data) : data };
     },
