@@ -55,6 +55,8 @@ const longestName = 251; // NAME_MAX without "sem."
 const maxValue = 0x7fff_ffff; // SEM_VALUE_MAX
 const alignment = 8;
 const wordBytes = 4;
+/** As native.mappingFault tells it. */
+const truncated = 1;
 
 export class Semaphore {
   /** The most that `value` can be. */
@@ -136,14 +138,22 @@ export class Semaphore {
    * and so works on when `memory` is closed or shows another part. man 3 sem_init.
    *
    * @param offset Bytes from the start of `memory`, a multiple of 8.
-   * @throws `ERR_INTERPROC_READ_ONLY`; `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   * @throws `ERR_INTERPROC_READ_ONLY`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`, `ERR_INTERPROC_NO_SPACE`;
+   *   `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   static at(memory: SharedRegion, offset: number, options?: SemaphoreAtOptions): Semaphore {
     const { initial } = checkOptions(options);
     const value = initial === undefined ? undefined : checkInitial(initial);
     const mapping = partOf(memory, offset);
     if (value !== undefined) native.posixSemInit(mapping, 0, value);
-    return new Semaphore(construct, { mapping, name: null, created: value !== undefined });
+    const semaphore = new Semaphore(construct, { mapping, name: null, created: value !== undefined });
+    try {
+      semaphore.#checkFault();
+      return semaphore;
+    } catch (error) {
+      semaphore.close();
+      throw error;
+    }
   }
 
   /** Removes the name; who has the semaphore open keeps it. man 3 sem_unlink. Throws `ENOENT`, `EACCES`, `EPERM`. */
@@ -334,11 +344,26 @@ export class Semaphore {
   /** That the memory is there: where somebody has truncated it, all of it reads as zeros. */
   #checkWhole(words: Int32Array): void {
     if (Atomics.load(words, this.#private) !== 0) return;
-    if (native.mappingFault(this.#setup.mapping) === 0) return;
-    throw new IpcError(
-      'ERR_INTERPROC_TRUNCATED',
-      `${this.#what} is gone: its memory was truncated by another process`,
-    );
+    try {
+      this.#checkFault();
+    } catch (error) {
+      Atomics.store(words, this.#value, 0); // what was given into memory that nobody shares is not to be had
+      throw error;
+    }
+  }
+
+  #checkFault(): void {
+    const fault = native.mappingFault(this.#setup.mapping);
+    if (fault === 0) return;
+    throw fault === truncated
+      ? new IpcError(
+          'ERR_INTERPROC_TRUNCATED',
+          `${this.#what} is gone: its memory was truncated by another process`,
+        )
+      : new IpcError(
+          'ERR_INTERPROC_NO_SPACE',
+          `${this.#what} could not get its page (the file system of its memory is full, or could not be read)`,
+        );
   }
 
   #overflow(count: number): IpcError {
