@@ -145,9 +145,14 @@ export class BlockingLines {
     this.#setup = setup;
   }
 
-  /** Now or not at all; `again` also where others wait for the same. */
-  tryNow<Raw, T>(wanted: string, { now }: Blocking<Raw, T>): T | typeof again {
-    return this.#lines.has(wanted) ? again : now(0, 0);
+  /** Whether nobody waits. */
+  get isEmpty(): boolean {
+    return this.#lines.size === 0;
+  }
+
+  /** Whether others wait for the same: they come first. */
+  isBusy(wanted: string): boolean {
+    return this.#lines.has(wanted);
   }
 
   run<Raw, T>(wanted: string, blocking: Blocking<Raw, T>, options: WaitOptions | undefined): Promise<T> {

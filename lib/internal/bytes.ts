@@ -37,6 +37,10 @@ export function isBytes(value: unknown): value is Bytes {
 
 /** Throws `ERR_INVALID_ARG_VALUE`, naming `name`, where the memory was moved away. */
 export function byteLengthOf(data: Bytes, name: string): number {
+  if (isPlainBuffer(data)) {
+    const length = byteLength.call(data);
+    if (length > 0) return length;
+  }
   try {
     if (!ArrayBuffer.isView(data)) return new Uint8Array(data).byteLength;
     if (kind.call(data) === undefined) return viewLength.call(data);
@@ -46,6 +50,11 @@ export function byteLengthOf(data: Bytes, name: string): number {
   } catch {
     throw movedAway(name, data);
   }
+}
+
+/** One of Node's, which has a fixed length. */
+export function isPlainBuffer(value: unknown): value is Buffer {
+  return ArrayBuffer.isView(value) && value instanceof Buffer;
 }
 
 /** How many bytes it has now: none where its memory was moved away. */
@@ -67,7 +76,7 @@ function movedAway(name: string, data: Bytes): TypeError {
 
 /** The first `length` bytes of it: in a view that does not grow, as one of shared or resizable memory may. */
 export function bytesOf(data: Bytes, length: number): Uint8Array {
-  if (data instanceof Buffer) return data; // those have a fixed length
+  if (isPlainBuffer(data)) return data;
   if (!ArrayBuffer.isView(data)) return new Uint8Array(data, 0, length);
   const name = kind.call(data);
   if (name === undefined) return new Uint8Array(viewBuffer.call(data), viewOffset.call(data), length);
@@ -82,6 +91,8 @@ function grows(memory: ArrayBufferLike): boolean {
 
 /** The bytes of a message: those of the caller, or of its text. Throws `ERR_INVALID_ARG_TYPE`, naming `name`. */
 export function messageBytes(data: MessageData, name = 'data'): Uint8Array {
+  // Said first, as it is so usual: one with bytes is not moved away.
+  if (isPlainBuffer(data) && byteLength.call(data) > 0) return data;
   if (typeof data === 'string') return Buffer.from(data);
   if (isBytes(data)) return bytesOf(data, byteLengthOf(data, name));
   throw invalidMessage(name, data);

@@ -139,9 +139,6 @@ export interface NativeSysvSemStat extends NativeSysvFacts {
   changedAtMs: number;
 }
 
-/** Which messages msgrcv is asked for; with `copy`, `type` is a place. */
-export type NativeSysvWanted = [type: number | bigint, except: boolean, truncate: boolean, copy: boolean];
-
 /** mode, uid, gid */
 export type NativeAccess = [mode: number, uid: number | undefined, gid: number | undefined];
 
@@ -374,10 +371,18 @@ export interface Native {
   sysvMqList(): NativeSysvMqStat[];
   /** -1 where there is no room, also at so many further looks, and within so long. */
   sysvMqSend(id: number, type: number | bigint, data: Uint8Array, looks: number, nanoseconds: number): number;
-  /** Bytes, or -1. `into` gets the type, of 8 bytes, and behind that the message, at most `size` bytes. */
+  /**
+   * Bytes, or -1. `flags`: 1 except, 2 truncate, 4 copy (`type` is a place then). `into` gets the type, of 8 bytes, and
+   * behind that the message, at most `size` bytes.
+   */
   sysvMqReceive(
     id: number,
-    ...call: [...NativeSysvWanted, into: Uint8Array, size: number, looks: number, nanoseconds: number]
+    type: number | bigint,
+    flags: number,
+    into: Uint8Array,
+    size: number,
+    looks: number,
+    nanoseconds: number,
   ): number;
   /** Gives the length. */
   sysvMqSendStart(call: number, id: number, type: number | bigint, data: Uint8Array): void;
@@ -385,7 +390,10 @@ export interface Native {
   sysvMqReceiveStart(
     call: number,
     id: number,
-    ...how: [...NativeSysvWanted, size: number, grows: boolean]
+    type: number | bigint,
+    flags: number,
+    size: number,
+    grows: boolean,
   ): void;
 
   posixSemCreate(name: string, value: number, ...access: NativeAccess): NativeFile;
@@ -457,6 +465,8 @@ let loaded: Native | undefined;
 let reason: unknown;
 try {
   loaded = load();
+  // V8 keeps so many properties in a table, which takes longer to look in, unless the object is a prototype.
+  Object.create(loaded);
   loaded.setErrorFactory((errno, syscall, path, text) =>
     systemError(loaded as Native, errno, syscall, path, text),
   );

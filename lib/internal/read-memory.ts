@@ -1,7 +1,7 @@
 /** Where what is read lands, before anybody knows how much it is: one piece of memory for all reads of this thread. */
 import { Buffer } from 'node:buffer';
 import { checkInteger, checkOptions, invalidType, invalidValue } from './arguments.js';
-import { bufferOver, byteLengthOf, bytesOf, copyOut, isBytes } from './bytes.js';
+import { bufferOver, byteLengthOf, bytesOf, copyOut, isBytes, isPlainBuffer, lengthOf } from './bytes.js';
 
 export interface ReadOptions {
   /** Where the bytes go: what is returned is a view of its beginning then. By default a Buffer of their own. */
@@ -29,7 +29,12 @@ const everything: Target = { into: undefined, size: readSize };
 /** Longer ones are not copied into a pool. */
 const smallBytes = 2048;
 
+/** Of typed arrays over what is kept. */
+const alignment = 8;
+
 let scratch = Buffer.allocUnsafeSlow(readSize);
+/** By the last read. */
+let asked = readSize;
 
 /** Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`. */
 export function checkTarget(options: ReadOptions | undefined): Target {
@@ -46,20 +51,25 @@ export function checkTarget(options: ReadOptions | undefined): Target {
 
 /** Memory of at least `size` bytes, for one read. What it got is copied or kept before the next. */
 export function scratchOf(size: number): Buffer {
-  if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(size);
+  if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(Math.max(size, readSize));
+  asked = size;
   return scratch;
 }
 
 /** `length` bytes of the scratch memory, from `offset` on, as a Buffer that is the caller's alone. */
 export function keepScratch(length: number, offset = 0): Buffer {
   if (length <= smallBytes) return copyOut(scratch, offset, length);
-  if (length < scratch.length / 2) return Buffer.copyBytesFrom(scratch, offset, length);
-  const kept = scratch.subarray(offset, offset + length);
-  scratch = Buffer.allocUnsafeSlow(readSize);
+  const end = Math.ceil((offset + length) / alignment) * alignment;
+  // New memory costs more than a copy; what is given away is filled well, or leaves room for the next read.
+  const isWellUsed = scratch.length - end >= asked || length >= scratch.length / 2;
+  if (!isWellUsed) return Buffer.copyBytesFrom(scratch, offset, length);
+  const kept = bufferOver(scratch.buffer, scratch.byteOffset + offset, length);
+  scratch = scratch.subarray(end);
   return kept;
 }
 
 /** The first `length` bytes of what the caller gave. */
 export function viewOf(into: Uint8Array, length: number): Buffer {
+  if (isPlainBuffer(into) && lengthOf(into) === length) return into;
   return bufferOver(into.buffer, into.byteOffset, length);
 }

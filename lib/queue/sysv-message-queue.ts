@@ -19,7 +19,9 @@ import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import {
   checkType,
   checkWanted,
+  lineOf,
   peeked,
+  receiveNow,
   receiving,
   type SysvMessage,
   type SysvReceiveOptions,
@@ -163,12 +165,14 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
    * Sends a message, unless the queue has no room: then returns false. man 2 msgsnd.
    *
    * @param type Above 0.
-   * @throws `EINVAL` for one above sysctl kernel.msgmax or above what the queue holds, with the limit; `EACCES`; `EIDRM` or
+   * @throws `EINVAL` for one above sysctl kernel.msgmax, `EMSGSIZE` above what the queue holds, with the limit; `EACCES`; `EIDRM` or
    *   `EINVAL` when it was removed; `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   trySend(type: number | bigint, data: MessageData): boolean {
     this.checkOpen();
-    return this.lines.tryNow(sendingLine, this.#sending(type, data)) !== again;
+    const checked = checkType(type);
+    const bytes = messageBytes(data);
+    return !this.lines.isBusy(sendingLine) && sendNow(this.id, checked, bytes, 0, 0) !== again;
   }
 
   /**
@@ -201,7 +205,8 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   ): SysvMessage<Big extends true ? bigint : number> | null {
     this.checkOpen();
     const wanted = checkWanted(options);
-    const message = this.lines.tryNow(wanted.line, receiving(this.id, wanted));
+    if (!this.lines.isEmpty && this.lines.isBusy(lineOf(wanted))) return null;
+    const message = receiveNow(this.id, wanted, 0, 0);
     return message === again ? null : message;
   }
 
@@ -217,7 +222,7 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   ): Promise<SysvMessage<Big extends true ? bigint : number>> {
     try {
       const wanted = checkWanted(options);
-      return this.lines.run(wanted.line, receiving(this.id, wanted), options);
+      return this.lines.run(lineOf(wanted), receiving(this.id, wanted), options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -228,7 +233,7 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
     options?: SysvReceiveOptions<Big> & SyncWaitOptions,
   ): SysvMessage<Big extends true ? bigint : number> {
     const wanted = checkWanted(options);
-    return this.lines.runSync(wanted.line, receiving(this.id, wanted), options);
+    return this.lines.runSync(lineOf(wanted), receiving(this.id, wanted), options);
   }
 
   /**
@@ -260,9 +265,7 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
       call: 'msgsnd',
       now: (looks, nanoseconds) => {
         checkLasting(bytes, length, 'data');
-        if (native.sysvMqSend(id, checked, bytes, looks, nanoseconds) >= 0) return undefined;
-        checkFits(id, length);
-        return again;
+        return sendNow(id, checked, bytes, looks, nanoseconds);
       },
       start: (call) => {
         checkLasting(bytes, length, 'data');
@@ -271,6 +274,18 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
       made: () => undefined,
     };
   }
+}
+
+function sendNow(
+  id: number,
+  type: number | bigint,
+  bytes: Uint8Array,
+  looks: number,
+  nanoseconds: number,
+): undefined | typeof again {
+  if (native.sysvMqSend(id, type, bytes, looks, nanoseconds) >= 0) return undefined;
+  checkFits(id, lengthOf(bytes));
+  return again;
 }
 
 /** There is no room now. Will there ever be? The kernel would wait for that for ever. */

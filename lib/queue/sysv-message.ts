@@ -3,7 +3,7 @@ import type { Buffer } from 'node:buffer';
 import { checkBoolean, checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
 import { checkLasting } from '../internal/bytes.js';
-import { type NativeSysvWanted, native } from '../internal/native.js';
+import { native } from '../internal/native.js';
 import {
   checkTarget,
   keepScratch,
@@ -41,9 +41,9 @@ export interface SysvReceiveOptions<Big extends boolean = boolean>
 }
 
 export interface Wanted {
-  how: NativeSysvWanted;
-  /** Which line it stands in. */
-  line: string;
+  type: number | bigint;
+  /** Bits of `flag`. */
+  flags: number;
   target: Target;
   /** At most so many bytes; undefined: however many there are. */
   most: number | undefined;
@@ -55,9 +55,11 @@ const maxType = 0x7fff_ffff_ffff_ffffn;
 const maxSize = 0x7fff_ffff;
 /** What stock kernels allow (kernel.msgmax). */
 const usualSize = 8192;
+/** As native/node/sysv_mq.cc knows them. */
+const flag = { except: 1, truncate: 2, copy: 4 } as const;
 const anything: Wanted = {
-  how: [0, false, false, false],
-  line: '0',
+  type: 0,
+  flags: 0,
   target: checkTarget(undefined),
   most: undefined,
   big: false,
@@ -86,23 +88,29 @@ export function checkWanted(options: SysvReceiveOptions | undefined): Wanted {
   const target = checkTarget(given.into === undefined ? undefined : { into: given.into });
   if (except && type <= 0) throw outOfRange('options.type', '> 0 where except is true', type);
   return {
-    how: [type, except, truncate, false],
-    line: `${type}${except ? '!' : ''}`,
+    type,
+    flags: (except ? flag.except : 0) | (truncate ? flag.truncate : 0),
     target,
     most: size ?? (truncate && target.into !== undefined ? target.size : undefined),
     big: checkBoolean(given.bigint, 'options.bigint', false),
   };
 }
 
+/** Bytes of a message, as long as there are no longer ones. */
+let expected = usualSize;
+
+/** Which line it stands in. */
+export function lineOf({ type, flags }: Wanted): string {
+  return `${type} ${flags & flag.except}`;
+}
+
 /** A receive of the queue with that id. */
-export function receiving(
-  id: number,
-  { how, target, most, big }: Wanted,
-): Blocking<Buffer, SysvMessage<any>> {
+export function receiving(id: number, wanted: Wanted): Blocking<Buffer, SysvMessage<any>> {
+  const { type, flags, target, most, big } = wanted;
   return {
     call: 'msgrcv',
-    now: (looks, nanoseconds) => receive(id, { how, target, most, big }, looks, nanoseconds),
-    start: (call) => native.sysvMqReceiveStart(call, id, ...how, most ?? usualSize, most === undefined),
+    now: (looks, nanoseconds) => receiveNow(id, wanted, looks, nanoseconds),
+    start: (call) => native.sysvMqReceiveStart(call, id, type, flags, most ?? usualSize, most === undefined),
     made: (raw) => {
       const { into, size } = target;
       const length = raw.length - typeBytes;
@@ -116,29 +124,34 @@ export function receiving(
 
 /** A copy of the message at that place, or null. */
 export function peeked(id: number, index: number, big: boolean): SysvMessage<any> | null {
-  const copying: Wanted = { ...anything, how: [index, false, false, true], big };
-  const message = receive(id, copying, 0, 0);
+  const copying: Wanted = { ...anything, type: index, flags: flag.copy, big };
+  const message = receiveNow(id, copying, 0, 0);
   return message === again ? null : message;
 }
 
-function receive(
+/** Within so long, or now (0), also at so many further looks. */
+export function receiveNow(
   id: number,
-  { how, target, most, big }: Omit<Wanted, 'line'>,
+  { type, flags, target, most, big }: Wanted,
   looks: number,
   nanoseconds: number,
 ): SysvMessage<any> | typeof again {
   const { into, size } = target;
   if (into !== undefined) checkLasting(into, size, 'options.into');
-  for (let room = most ?? readSize - typeBytes; ; room *= 2) {
+  for (let room = most ?? expected; ; room *= 2) {
     const raw = scratchOf(typeBytes + room);
     try {
-      const length = native.sysvMqReceive(id, ...how, raw, room, looks, nanoseconds);
+      const length = native.sysvMqReceive(id, type, flags, raw, room, looks, nanoseconds);
       if (length < 0) return again;
-      const type = typeOf(raw, big);
-      if (into === undefined || length > size) return { type, data: keepScratch(length, typeBytes) };
-      return { type, data: placed(into, raw.subarray(typeBytes, typeBytes + length)) };
+      const given = typeOf(raw, big);
+      const fits = into !== undefined && length <= size;
+      const data = fits
+        ? placed(into, raw.subarray(typeBytes, typeBytes + length))
+        : keepScratch(length, typeBytes);
+      return { type: given, data };
     } catch (error) {
       if (most !== undefined || (error as { code?: string }).code !== 'E2BIG') throw error;
+      if (room < readSize / 2) expected = 2 * room;
     }
   }
 }

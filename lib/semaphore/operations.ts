@@ -14,38 +14,53 @@ export interface SemaphoreOperation {
 }
 
 const valueMax = 32_767; // SEMVMX
-const numbersEach = 3;
+const bytesEach = 6;
 const flag = { undo: 1, noWait: 2 } as const;
 
-/** Index, delta and flags of each. */
+/** Index, delta and flags of each, of 16 bits. */
 export function checkOperations(
   operations: SemaphoreOperation | readonly SemaphoreOperation[],
   count: number,
-): Uint8Array {
-  const list: readonly SemaphoreOperation[] = Array.isArray(operations)
-    ? operations
-    : [operations as SemaphoreOperation];
+): Buffer {
+  const list: readonly unknown[] = Array.isArray(operations) ? operations : [operations];
   const { length } = list;
   if (length === 0) throw invalidValue('operations', 'must not be empty', operations);
-  const numbers = new Int16Array(numbersEach * length);
+  // From the pool: a typed array of its own would have to be moved out of V8's heap for the addon.
+  const bytes = Buffer.allocUnsafe(bytesEach * length);
   for (let at = 0; at < length; at++) {
-    const name = Array.isArray(operations) ? `operations[${at}]` : 'operations';
-    const operation: unknown = list[at];
+    const name = () => (Array.isArray(operations) ? `operations[${at}]` : 'operations');
+    const operation = list[at];
     if (typeof operation !== 'object' || operation === null)
-      throw invalidType(name, 'of type object', operation);
-    const { index, delta, undo, noWait } = operation as SemaphoreOperation;
-    numbers[numbersEach * at] = checkInteger(index, `${name}.index`, 0, count - 1);
-    numbers[numbersEach * at + 1] = checkInteger(delta, `${name}.delta`, -valueMax, valueMax);
-    numbers[numbersEach * at + 2] =
-      (checkBoolean(undo, `${name}.undo`, false) ? flag.undo : 0) |
-      (checkBoolean(noWait, `${name}.noWait`, false) ? flag.noWait : 0);
+      throw invalidType(name(), 'of type object', operation);
+    const { index, delta, undo = false, noWait = false } = operation as Partial<SemaphoreOperation>;
+    // The names that an error would tell take longer to make than the call itself.
+    const isFine =
+      isWhole(index, 0, count - 1) &&
+      isWhole(delta, -valueMax, valueMax) &&
+      typeof undo === 'boolean' &&
+      typeof noWait === 'boolean';
+    if (!isFine) complain({ index, delta, undo, noWait }, name(), count);
+    bytes.writeUInt16LE(index as number, bytesEach * at);
+    bytes.writeInt16LE(delta as number, bytesEach * at + 2);
+    bytes.writeUInt16LE((undo ? flag.undo : 0) | (noWait ? flag.noWait : 0), bytesEach * at + 4);
   }
-  return new Uint8Array(numbers.buffer);
+  return bytes;
+}
+
+function isWhole(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
+}
+
+function complain(operation: Record<keyof SemaphoreOperation, unknown>, name: string, count: number): void {
+  checkInteger(operation.index, `${name}.index`, 0, count - 1);
+  checkInteger(operation.delta, `${name}.delta`, -valueMax, valueMax);
+  checkBoolean(operation.undo, `${name}.undo`, false);
+  checkBoolean(operation.noWait, `${name}.noWait`, false);
 }
 
 /** What says the same. */
-export function keyOfOperations(operations: Uint8Array): string {
-  return Buffer.from(operations.buffer, operations.byteOffset, operations.length).toString('latin1');
+export function keyOfOperations(operations: Buffer): string {
+  return operations.toString('latin1');
 }
 
 export function checkValue(value: unknown, name: string): number {

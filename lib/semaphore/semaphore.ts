@@ -19,6 +19,8 @@ import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { noNameLeadsTo, openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, type NativeMapping, native } from '../internal/native.js';
 import { isWatchable, mappingOf } from '../internal/region.js';
+import { spaceHint } from '../internal/space.js';
+import { explained } from '../internal/system-error.js';
 import { again, Turns } from '../internal/turns.js';
 import { type SyncWaitOptions, type WaitOptions, WaitTimers } from '../internal/waiting.js';
 import { addWordWait, cancelWordWait, holdWordWait } from '../internal/word-waits.js';
@@ -94,7 +96,10 @@ export class Semaphore {
   static create(name: string, options: SemaphoreCreateOptions): Semaphore {
     const checked = checkName(name, 'sem_open');
     const { initial, access } = checkCreate(options);
-    const file = native.posixSemCreate(checked, initial, ...access);
+    const file = explained(
+      () => native.posixSemCreate(checked, initial, ...access),
+      spaceHint(native.posixSemPath(checked)),
+    );
     try {
       return named(file, checked, true);
     } catch (error) {

@@ -25,8 +25,8 @@ ByteSpan Args::ToBytes(Napi::Value value) {
   if (!ok_) return bytes;
   napi_typedarray_type type = napi_int8_array;
   void* data = nullptr;
-  if (!value.IsTypedArray() ||
-      napi_get_typedarray_info(info_.Env(), value, &type, &bytes.length, &data, nullptr, nullptr) !=
+  // It fails for what is no typed array: asking that first would be one more call of the runtime.
+  if (napi_get_typedarray_info(info_.Env(), value, &type, &bytes.length, &data, nullptr, nullptr) !=
           napi_ok ||
       type != napi_uint8_array) {
     Reject("a Uint8Array");
@@ -56,9 +56,9 @@ bool Args::Flag(size_t index) {
 
 int64_t Args::Integer(size_t index, int64_t least, int64_t most) {
   if (!ok_) return least;
-  const double value =
-      info_[index].IsNumber() ? info_[index].As<Napi::Number>().DoubleValue() : std::nan("");
-  if (std::trunc(value) != value || value < static_cast<double>(least) ||
+  double value = 0;
+  const bool is_number = napi_get_value_double(info_.Env(), info_[index], &value) == napi_ok;
+  if (!is_number || std::trunc(value) != value || value < static_cast<double>(least) ||
       value > static_cast<double>(most)) {
     Reject("an integer in range");
     return least;

@@ -108,11 +108,11 @@ Napi::Value StartBlockingCall(Napi::Env env, uint64_t id, os::BlockingCall::Work
 }
 
 void InitBlockingCall(Napi::Env env, Napi::Object exports) {
-  exports.Set("callInit", Napi::Function::New(env, Init));
-  exports.Set("callKeep", Napi::Function::New(env, Keep));
-  exports.Set("callCancel", Napi::Function::New(env, Cancel));
-  exports.Set("callWait", Napi::Function::New(env, Wait));
-  exports.Set("callTake", Napi::Function::New(env, Take));
+  exports.Set("callInit", Napi::Function::New<Init>(env));
+  exports.Set("callKeep", Napi::Function::New<Keep>(env));
+  exports.Set("callCancel", Napi::Function::New<Cancel>(env));
+  exports.Set("callWait", Napi::Function::New<Wait>(env));
+  exports.Set("callTake", Napi::Function::New<Take>(env));
 }
 
 }  // namespace interproc::node

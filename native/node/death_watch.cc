@@ -66,9 +66,9 @@ Napi::Value Unwatch(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitDeathWatch(Napi::Env env, Napi::Object exports) {
-  exports.Set("deathInit", Napi::Function::New(env, Init));
-  exports.Set("deathWatch", Napi::Function::New(env, Watch));
-  exports.Set("deathUnwatch", Napi::Function::New(env, Unwatch));
+  exports.Set("deathInit", Napi::Function::New<Init>(env));
+  exports.Set("deathWatch", Napi::Function::New<Watch>(env));
+  exports.Set("deathUnwatch", Napi::Function::New<Unwatch>(env));
   exports.Set("hasPidfd", Napi::Boolean::New(env, os::HasPidfd()));
 }
 

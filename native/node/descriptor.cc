@@ -134,9 +134,10 @@ os::Descriptor* OpenDescriptor(Args& args, size_t index, const char* syscall) {
   return descriptor->get();
 }
 
-Napi::Value DescriptorToJs(Napi::Env env, os::UniqueFd fd, os::DescriptorKind kind) {
-  return DescriptorHandle::New(
-      env, os::Ref<os::Descriptor>::Adopt(new os::Descriptor(std::move(fd), kind)));
+Napi::Value DescriptorToJs(Napi::Env env, os::UniqueFd fd, os::DescriptorKind kind,
+                           std::string name) {
+  return DescriptorHandle::New(env, os::Ref<os::Descriptor>::Adopt(
+                                        new os::Descriptor(std::move(fd), kind, std::move(name))));
 }
 
 Napi::Value MovedToJs(Napi::Env env, const os::Result<os::Moved>& moved) {
@@ -146,15 +147,15 @@ Napi::Value MovedToJs(Napi::Env env, const os::Result<os::Moved>& moved) {
 }
 
 void InitDescriptor(Napi::Env env, Napi::Object exports) {
-  exports.Set("descriptorFd", Napi::Function::New(env, Fd));
-  exports.Set("descriptorDuplicate", Napi::Function::New(env, Duplicate));
-  exports.Set("descriptorClose", Napi::Function::New(env, Close));
-  exports.Set("descriptorDetach", Napi::Function::New(env, Detach));
-  exports.Set("descriptorRead", Napi::Function::New(env, Read));
-  exports.Set("descriptorWrite", Napi::Function::New(env, Write));
-  exports.Set("descriptorWritev", Napi::Function::New(env, Writev));
-  exports.Set("descriptorWait", Napi::Function::New(env, Wait));
-  exports.Set("descriptorWatch", Napi::Function::New(env, Watch));
+  exports.Set("descriptorFd", Napi::Function::New<Fd>(env));
+  exports.Set("descriptorDuplicate", Napi::Function::New<Duplicate>(env));
+  exports.Set("descriptorClose", Napi::Function::New<Close>(env));
+  exports.Set("descriptorDetach", Napi::Function::New<Detach>(env));
+  exports.Set("descriptorRead", Napi::Function::New<Read>(env));
+  exports.Set("descriptorWrite", Napi::Function::New<Write>(env));
+  exports.Set("descriptorWritev", Napi::Function::New<Writev>(env));
+  exports.Set("descriptorWait", Napi::Function::New<Wait>(env));
+  exports.Set("descriptorWatch", Napi::Function::New<Watch>(env));
 }
 
 }  // namespace interproc::node

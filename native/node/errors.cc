@@ -17,7 +17,7 @@ Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitErrors(Napi::Env env, Napi::Object exports) {
-  exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory));
+  exports.Set("setErrorFactory", Napi::Function::New<SetErrorFactory>(env));
 }
 
 Napi::Value MakeError(Napi::Env env, const os::Error& error, const std::string& path) {

@@ -73,10 +73,10 @@ Napi::Value OpenStart(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitFifo(Napi::Env env, Napi::Object exports) {
-  exports.Set("fifoCreate", Napi::Function::New(env, Create));
-  exports.Set("fifoUnlink", Napi::Function::New(env, Unlink));
-  exports.Set("fifoTryOpen", Napi::Function::New(env, TryOpen));
-  exports.Set("fifoOpenStart", Napi::Function::New(env, OpenStart));
+  exports.Set("fifoCreate", Napi::Function::New<Create>(env));
+  exports.Set("fifoUnlink", Napi::Function::New<Unlink>(env));
+  exports.Set("fifoTryOpen", Napi::Function::New<TryOpen>(env));
+  exports.Set("fifoOpenStart", Napi::Function::New<OpenStart>(env));
 }
 
 }  // namespace interproc::node

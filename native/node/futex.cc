@@ -154,14 +154,14 @@ Napi::Value Wake(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitFutex(Napi::Env env, Napi::Object exports) {
-  exports.Set("futexInit", Napi::Function::New(env, Init));
-  exports.Set("futexAdd", Napi::Function::New(env, Add));
-  exports.Set("futexWatch", Napi::Function::New(env, Watch));
-  exports.Set("futexCancel", Napi::Function::New(env, Cancel));
-  exports.Set("futexKeep", Napi::Function::New(env, Keep));
-  exports.Set("futexSleep", Napi::Function::New(env, Sleep));
-  exports.Set("yieldProcessor", Napi::Function::New(env, YieldProcessor));
-  exports.Set("futexWake", Napi::Function::New(env, Wake));
+  exports.Set("futexInit", Napi::Function::New<Init>(env));
+  exports.Set("futexAdd", Napi::Function::New<Add>(env));
+  exports.Set("futexWatch", Napi::Function::New<Watch>(env));
+  exports.Set("futexCancel", Napi::Function::New<Cancel>(env));
+  exports.Set("futexKeep", Napi::Function::New<Keep>(env));
+  exports.Set("futexSleep", Napi::Function::New<Sleep>(env));
+  exports.Set("yieldProcessor", Napi::Function::New<YieldProcessor>(env));
+  exports.Set("futexWake", Napi::Function::New<Wake>(env));
   exports.Set("hasFutexWaitv", Napi::Boolean::New(env, os::HasFutexWaitv()));
 }
 

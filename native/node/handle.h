@@ -38,9 +38,12 @@ class Handle {
   static os::Ref<Object>* Of(Args& args, size_t index) {
     if (!args.ok()) return nullptr;
     const Napi::Value value = args.at(index);
-    if (value.IsExternal()) {
-      auto external = value.As<Napi::External<os::Ref<Object>>>();
-      if (external.CheckTypeTag(&Kind::kTag)) return external.Data();
+    void* data = nullptr;
+    bool is_ours = false;
+    if (napi_get_value_external(args.env(), value, &data) == napi_ok &&
+        napi_check_object_type_tag(args.env(), value, &Kind::kTag, &is_ours) == napi_ok &&
+        is_ours) {
+      return static_cast<os::Ref<Object>*>(data);
     }
     args.Reject(Kind::kName);
     return nullptr;

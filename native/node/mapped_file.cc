@@ -48,10 +48,10 @@ Napi::Value Stat(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitMappedFile(Napi::Env env, Napi::Object exports) {
-  exports.Set("mappedFileCreate", Napi::Function::New(env, Create));
-  exports.Set("mappedFileOpen", Napi::Function::New(env, Open));
-  exports.Set("mappedFileUnlink", Napi::Function::New(env, Unlink));
-  exports.Set("mappedFileStat", Napi::Function::New(env, Stat));
+  exports.Set("mappedFileCreate", Napi::Function::New<Create>(env));
+  exports.Set("mappedFileOpen", Napi::Function::New<Open>(env));
+  exports.Set("mappedFileUnlink", Napi::Function::New<Unlink>(env));
+  exports.Set("mappedFileStat", Napi::Function::New<Stat>(env));
 }
 
 }  // namespace interproc::node

@@ -224,21 +224,21 @@ Napi::Object Advices(Napi::Env env) {
 }  // namespace
 
 void InitMapping(Napi::Env env, Napi::Object exports) {
-  exports.Set("mapFile", Napi::Function::New(env, MapFile));
-  exports.Set("mapSysv", Napi::Function::New(env, MapSysv));
-  exports.Set("mappingAgain", Napi::Function::New(env, Again));
-  exports.Set("mappingPart", Napi::Function::New(env, Part));
-  exports.Set("mappingLength", Napi::Function::New(env, Length));
-  exports.Set("mappingBuffer", Napi::Function::New(env, Buffer));
-  exports.Set("mappingFault", Napi::Function::New(env, FaultOf));
-  exports.Set("mappingClose", Napi::Function::New(env, Close));
-  exports.Set("mappingSync", Napi::Function::New(env, Sync));
-  exports.Set("mappingSyncSync", Napi::Function::New(env, SyncSync));
-  exports.Set("mappingLock", Napi::Function::New(env, Lock));
-  exports.Set("mappingUnlock", Napi::Function::New(env, Unlock));
-  exports.Set("mappingAdvise", Napi::Function::New(env, Advise));
-  exports.Set("mappingRefresh", Napi::Function::New(env, Refresh));
-  exports.Set("keepFaultGuard", Napi::Function::New(env, KeepFaultGuard));
+  exports.Set("mapFile", Napi::Function::New<MapFile>(env));
+  exports.Set("mapSysv", Napi::Function::New<MapSysv>(env));
+  exports.Set("mappingAgain", Napi::Function::New<Again>(env));
+  exports.Set("mappingPart", Napi::Function::New<Part>(env));
+  exports.Set("mappingLength", Napi::Function::New<Length>(env));
+  exports.Set("mappingBuffer", Napi::Function::New<Buffer>(env));
+  exports.Set("mappingFault", Napi::Function::New<FaultOf>(env));
+  exports.Set("mappingClose", Napi::Function::New<Close>(env));
+  exports.Set("mappingSync", Napi::Function::New<Sync>(env));
+  exports.Set("mappingSyncSync", Napi::Function::New<SyncSync>(env));
+  exports.Set("mappingLock", Napi::Function::New<Lock>(env));
+  exports.Set("mappingUnlock", Napi::Function::New<Unlock>(env));
+  exports.Set("mappingAdvise", Napi::Function::New<Advise>(env));
+  exports.Set("mappingRefresh", Napi::Function::New<Refresh>(env));
+  exports.Set("keepFaultGuard", Napi::Function::New<KeepFaultGuard>(env));
   exports.Set("advices", Advices(env));
   exports.Set("hasExternalSharedArrayBuffer",
               Napi::Boolean::New(env, HasExternalSharedArrayBuffer()));

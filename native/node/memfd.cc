@@ -26,7 +26,7 @@ Napi::Value Create(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitMemfd(Napi::Env env, Napi::Object exports) {
-  exports.Set("memfdCreate", Napi::Function::New(env, Create));
+  exports.Set("memfdCreate", Napi::Function::New<Create>(env));
   // man 2 fcntl, "File Sealing": what lib/ calls them, and their bits
   Napi::Object seals = Napi::Object::New(env);
   seals.Set("seal", F_SEAL_SEAL);

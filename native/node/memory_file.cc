@@ -105,15 +105,15 @@ Napi::Value NamesToJs(Napi::Env env, const os::Result<std::vector<std::string>>&
 }
 
 void InitMemoryFile(Napi::Env env, Napi::Object exports) {
-  exports.Set("fileFromFd", Napi::Function::New(env, FromFd));
-  exports.Set("fileDescriptor", Napi::Function::New(env, Descriptor));
-  exports.Set("fileReadOnly", Napi::Function::New(env, ReadOnly));
-  exports.Set("fileStat", Napi::Function::New(env, Stat));
-  exports.Set("fileResize", Napi::Function::New(env, Resize));
-  exports.Set("fileLinkedAt", Napi::Function::New(env, LinkedAt));
-  exports.Set("fileSeals", Napi::Function::New(env, Seals));
-  exports.Set("fileAddSeals", Napi::Function::New(env, AddSeals));
-  exports.Set("fileClose", Napi::Function::New(env, Close));
+  exports.Set("fileFromFd", Napi::Function::New<FromFd>(env));
+  exports.Set("fileDescriptor", Napi::Function::New<Descriptor>(env));
+  exports.Set("fileReadOnly", Napi::Function::New<ReadOnly>(env));
+  exports.Set("fileStat", Napi::Function::New<Stat>(env));
+  exports.Set("fileResize", Napi::Function::New<Resize>(env));
+  exports.Set("fileLinkedAt", Napi::Function::New<LinkedAt>(env));
+  exports.Set("fileSeals", Napi::Function::New<Seals>(env));
+  exports.Set("fileAddSeals", Napi::Function::New<AddSeals>(env));
+  exports.Set("fileClose", Napi::Function::New<Close>(env));
 }
 
 Napi::Object StatusToJs(Napi::Env env, const os::FileStatus& status) {

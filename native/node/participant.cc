@@ -306,21 +306,21 @@ Napi::Value PassFailpoint(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitParticipant(Napi::Env env, Napi::Object exports) {
-  exports.Set("segmentCreate", Napi::Function::New(env, Create));
-  exports.Set("segmentCreateAnonymous", Napi::Function::New(env, CreateAnonymous));
-  exports.Set("segmentJoin", Napi::Function::New(env, Join));
-  exports.Set("segmentUnlink", Napi::Function::New(env, Unlink));
-  exports.Set("participantFile", Napi::Function::New(env, File));
-  exports.Set("participantId", Napi::Function::New(env, Id));
-  exports.Set("participantCapacity", Napi::Function::New(env, Capacity));
-  exports.Set("participantAlive", Napi::Function::New(env, Alive));
-  exports.Set("participantList", Napi::Function::New(env, List));
-  exports.Set("participantPublished", Napi::Function::New(env, Published));
-  exports.Set("participantLeave", Napi::Function::New(env, Leave));
-  exports.Set("roleTake", Napi::Function::New(env, Take));
-  exports.Set("roleStart", Napi::Function::New(env, Start));
-  exports.Set("roleLeave", Napi::Function::New(env, LeaveRole));
-  exports.Set("failpoint", Napi::Function::New(env, PassFailpoint));
+  exports.Set("segmentCreate", Napi::Function::New<Create>(env));
+  exports.Set("segmentCreateAnonymous", Napi::Function::New<CreateAnonymous>(env));
+  exports.Set("segmentJoin", Napi::Function::New<Join>(env));
+  exports.Set("segmentUnlink", Napi::Function::New<Unlink>(env));
+  exports.Set("participantFile", Napi::Function::New<File>(env));
+  exports.Set("participantId", Napi::Function::New<Id>(env));
+  exports.Set("participantCapacity", Napi::Function::New<Capacity>(env));
+  exports.Set("participantAlive", Napi::Function::New<Alive>(env));
+  exports.Set("participantList", Napi::Function::New<List>(env));
+  exports.Set("participantPublished", Napi::Function::New<Published>(env));
+  exports.Set("participantLeave", Napi::Function::New<Leave>(env));
+  exports.Set("roleTake", Napi::Function::New<Take>(env));
+  exports.Set("roleStart", Napi::Function::New<Start>(env));
+  exports.Set("roleLeave", Napi::Function::New<LeaveRole>(env));
+  exports.Set("failpoint", Napi::Function::New<PassFailpoint>(env));
   exports.Set("segmentLayout", Layout(env));
 }
 

@@ -163,15 +163,15 @@ Napi::Value TeeStart(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitPipe(Napi::Env env, Napi::Object exports) {
-  exports.Set("pipeCreate", Napi::Function::New(env, Create));
-  exports.Set("pipeFromFd", Napi::Function::New(env, FromFd));
-  exports.Set("pipeCapacity", Napi::Function::New(env, Capacity));
-  exports.Set("pipeSetCapacity", Napi::Function::New(env, SetCapacity));
-  exports.Set("pipeBytes", Napi::Function::New(env, BytesIn));
-  exports.Set("pipeTee", Napi::Function::New(env, Tee));
-  exports.Set("pipeTeeStart", Napi::Function::New(env, TeeStart));
-  exports.Set("pipeSplice", Napi::Function::New(env, Splice));
-  exports.Set("pipeSpliceStart", Napi::Function::New(env, SpliceStart));
+  exports.Set("pipeCreate", Napi::Function::New<Create>(env));
+  exports.Set("pipeFromFd", Napi::Function::New<FromFd>(env));
+  exports.Set("pipeCapacity", Napi::Function::New<Capacity>(env));
+  exports.Set("pipeSetCapacity", Napi::Function::New<SetCapacity>(env));
+  exports.Set("pipeBytes", Napi::Function::New<BytesIn>(env));
+  exports.Set("pipeTee", Napi::Function::New<Tee>(env));
+  exports.Set("pipeTeeStart", Napi::Function::New<TeeStart>(env));
+  exports.Set("pipeSplice", Napi::Function::New<Splice>(env));
+  exports.Set("pipeSpliceStart", Napi::Function::New<SpliceStart>(env));
 }
 
 }  // namespace interproc::node

@@ -64,8 +64,8 @@ Napi::Value Keep(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitPoller(Napi::Env env, Napi::Object exports) {
-  exports.Set("pollInit", Napi::Function::New(env, Init));
-  exports.Set("pollKeep", Napi::Function::New(env, Keep));
+  exports.Set("pollInit", Napi::Function::New<Init>(env));
+  exports.Set("pollKeep", Napi::Function::New<Keep>(env));
 }
 
 }  // namespace interproc::node

@@ -91,14 +91,14 @@ Napi::Value List(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitPosixSem(Napi::Env env, Napi::Object exports) {
-  exports.Set("posixSemCreate", Napi::Function::New(env, Create));
-  exports.Set("posixSemOpen", Napi::Function::New(env, Open));
-  exports.Set("posixSemInit", Napi::Function::New(env, Init));
-  exports.Set("posixSemStat", Napi::Function::New(env, Stat));
-  exports.Set("posixSemValue", Napi::Function::New(env, Value));
-  exports.Set("posixSemUnlink", Napi::Function::New(env, Unlink));
-  exports.Set("posixSemPath", Napi::Function::New(env, Path));
-  exports.Set("posixSemList", Napi::Function::New(env, List));
+  exports.Set("posixSemCreate", Napi::Function::New<Create>(env));
+  exports.Set("posixSemOpen", Napi::Function::New<Open>(env));
+  exports.Set("posixSemInit", Napi::Function::New<Init>(env));
+  exports.Set("posixSemStat", Napi::Function::New<Stat>(env));
+  exports.Set("posixSemValue", Napi::Function::New<Value>(env));
+  exports.Set("posixSemUnlink", Napi::Function::New<Unlink>(env));
+  exports.Set("posixSemPath", Napi::Function::New<Path>(env));
+  exports.Set("posixSemList", Napi::Function::New<List>(env));
   exports.Set("posixSemSize", static_cast<double>(os::kSemSize));
   exports.Set("posixSemWords", [&] {
     Napi::Object words = Napi::Object::New(env);

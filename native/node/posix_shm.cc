@@ -61,12 +61,12 @@ Napi::Value Path(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitPosixShm(Napi::Env env, Napi::Object exports) {
-  exports.Set("posixShmCreate", Napi::Function::New(env, Create));
-  exports.Set("posixShmOpen", Napi::Function::New(env, Open));
-  exports.Set("posixShmStat", Napi::Function::New(env, Stat));
-  exports.Set("posixShmUnlink", Napi::Function::New(env, Unlink));
-  exports.Set("posixShmList", Napi::Function::New(env, List));
-  exports.Set("posixShmPath", Napi::Function::New(env, Path));
+  exports.Set("posixShmCreate", Napi::Function::New<Create>(env));
+  exports.Set("posixShmOpen", Napi::Function::New<Open>(env));
+  exports.Set("posixShmStat", Napi::Function::New<Stat>(env));
+  exports.Set("posixShmUnlink", Napi::Function::New<Unlink>(env));
+  exports.Set("posixShmList", Napi::Function::New<List>(env));
+  exports.Set("posixShmPath", Napi::Function::New<Path>(env));
 }
 
 }  // namespace interproc::node

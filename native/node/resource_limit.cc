@@ -21,7 +21,7 @@ Napi::Value ResourceLimit(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitResourceLimit(Napi::Env env, Napi::Object exports) {
-  exports.Set("resourceLimit", Napi::Function::New(env, ResourceLimit));
+  exports.Set("resourceLimit", Napi::Function::New<ResourceLimit>(env));
   Napi::Object resources = Napi::Object::New(env);
   resources.Set("memlock", static_cast<int>(RLIMIT_MEMLOCK));
   resources.Set("nofile", static_cast<int>(RLIMIT_NOFILE));

@@ -56,7 +56,7 @@ Facts::Facts(Napi::Env env, const os::SysvPermissions& permissions)
 }
 
 void InitSysvIpc(Napi::Env env, Napi::Object exports) {
-  exports.Set("ftok", Napi::Function::New(env, FtokOf));
+  exports.Set("ftok", Napi::Function::New<FtokOf>(env));
 }
 
 }  // namespace interproc::node

@@ -79,13 +79,15 @@ int64_t TypeFrom(Args& args, size_t index) {
   return type;
 }
 
-// (type, except, truncate, copy)
+// (type, flags)
 os::SysvWanted WantedFrom(Args& args, size_t index) {
+  enum Flag { kExcept = 1, kTruncate = 2, kCopy = 4 };
   os::SysvWanted wanted;
   wanted.type = TypeFrom(args, index);
-  wanted.except = args.Flag(index + 1);
-  wanted.truncate = args.Flag(index + 2);
-  wanted.copy = args.Flag(index + 3);
+  const int64_t flags = args.Integer(index + 1, 0, kExcept | kTruncate | kCopy);
+  wanted.except = (flags & kExcept) != 0;
+  wanted.truncate = (flags & kTruncate) != 0;
+  wanted.copy = (flags & kCopy) != 0;
   return wanted;
 }
 
@@ -119,16 +121,16 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   return MovedOrFail(info.Env(), sent, id);
 }
 
-// sysvMqReceive(id, type, except, truncate, copy, into, size, looks, nanoseconds): how many bytes,
-// or -1. `into` gets the type, of 8 bytes, and behind that the message, at most `size` bytes.
+// sysvMqReceive(id, type, flags, into, size, looks, nanoseconds): how many bytes, or -1. `into`
+// gets the type, of 8 bytes, and behind that the message, at most `size` bytes.
 Napi::Value Receive(const Napi::CallbackInfo& info) {
   Args args(info);
   const int id = args.Int(0);
   const os::SysvWanted wanted = WantedFrom(args, 1);
-  const ByteSpan into = args.Bytes(5);
-  const uint64_t size = args.Size(6);
-  const uint32_t looks = args.Looks(7);
-  const uint64_t timeout_ns = args.Size(8);
+  const ByteSpan into = args.Bytes(3);
+  const uint64_t size = args.Size(4);
+  const uint32_t looks = args.Looks(5);
+  const uint64_t timeout_ns = args.Size(6);
   if (args.ok() && into.length < os::kSysvTypeBytes) args.Reject("a Uint8Array of 8 bytes or more");
   if (!args.ok()) return info.Env().Undefined();
   const size_t capacity = std::min<size_t>(size, into.length - os::kSysvTypeBytes);
@@ -162,15 +164,15 @@ Napi::Value SendStart(const Napi::CallbackInfo& info) {
       });
 }
 
-// sysvMqReceiveStart(call, id, type, except, truncate, copy, size, grows): a call in the background
-// that gives the type, of 8 bytes, and the message behind it
+// sysvMqReceiveStart(call, id, type, flags, size, grows): a call in the background that gives the
+// type, of 8 bytes, and the message behind it
 Napi::Value ReceiveStart(const Napi::CallbackInfo& info) {
   Args args(info);
   const uint64_t call_id = args.Size(0);
   const int id = args.Int(1);
   const os::SysvWanted wanted = WantedFrom(args, 2);
-  const uint64_t size = args.Size(6);
-  const bool grows = args.Flag(7);
+  const uint64_t size = args.Size(4);
+  const bool grows = args.Flag(5);
   if (!args.ok()) return info.Env().Undefined();
   const auto message = os::Ref<os::SysvMessage>::Adopt(new os::SysvMessage(size));
   return StartBlockingCall(
@@ -187,15 +189,15 @@ Napi::Value ReceiveStart(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitSysvMq(Napi::Env env, Napi::Object exports) {
-  exports.Set("sysvMqGet", Napi::Function::New(env, Get));
-  exports.Set("sysvMqStat", Napi::Function::New(env, Stat));
-  exports.Set("sysvMqSet", Napi::Function::New(env, Set));
-  exports.Set("sysvMqRemove", Napi::Function::New(env, Remove));
-  exports.Set("sysvMqList", Napi::Function::New(env, List));
-  exports.Set("sysvMqSend", Napi::Function::New(env, Send));
-  exports.Set("sysvMqReceive", Napi::Function::New(env, Receive));
-  exports.Set("sysvMqSendStart", Napi::Function::New(env, SendStart));
-  exports.Set("sysvMqReceiveStart", Napi::Function::New(env, ReceiveStart));
+  exports.Set("sysvMqGet", Napi::Function::New<Get>(env));
+  exports.Set("sysvMqStat", Napi::Function::New<Stat>(env));
+  exports.Set("sysvMqSet", Napi::Function::New<Set>(env));
+  exports.Set("sysvMqRemove", Napi::Function::New<Remove>(env));
+  exports.Set("sysvMqList", Napi::Function::New<List>(env));
+  exports.Set("sysvMqSend", Napi::Function::New<Send>(env));
+  exports.Set("sysvMqReceive", Napi::Function::New<Receive>(env));
+  exports.Set("sysvMqSendStart", Napi::Function::New<SendStart>(env));
+  exports.Set("sysvMqReceiveStart", Napi::Function::New<ReceiveStart>(env));
 }
 
 }  // namespace interproc::node

@@ -40,16 +40,23 @@ std::vector<uint16_t> Numbers(Args& args, size_t index) {
 // Triples of 16-bit numbers: index, delta, flags.
 os::SemOperations OperationsFrom(Args& args, size_t index) {
   enum Flag { kUndo = 1, kNoWait = 2 };
-  const std::vector<uint16_t> numbers = Numbers(args, index);
-  if (args.ok() && (numbers.empty() || numbers.size() % 3 != 0)) args.Reject("triples");
+  constexpr size_t kBytesEach = 6;
+  const ByteSpan bytes = args.Bytes(index);
+  if (args.ok() && (bytes.length == 0 || bytes.length % kBytesEach != 0 ||
+                    bytes.length / kBytesEach > kCountMax)) {
+    args.Reject("triples");
+  }
   os::SemOperations operations;
   if (!args.ok()) return operations;
-  for (size_t at = 0; at < numbers.size(); at += 3) {
+  operations.reserve(bytes.length / kBytesEach);
+  const auto number = [&](size_t at) { return bytes.data[at] | bytes.data[at + 1] << 8; };
+  for (size_t at = 0; at < bytes.length; at += kBytesEach) {
+    const int flags = number(at + 4);
     struct sembuf operation = {};
-    operation.sem_num = numbers[at];
-    operation.sem_op = static_cast<int16_t>(numbers[at + 1]);
-    operation.sem_flg = static_cast<int16_t>(((numbers[at + 2] & kUndo) != 0 ? SEM_UNDO : 0) |
-                                             ((numbers[at + 2] & kNoWait) != 0 ? IPC_NOWAIT : 0));
+    operation.sem_num = static_cast<uint16_t>(number(at));
+    operation.sem_op = static_cast<int16_t>(number(at + 2));
+    operation.sem_flg = static_cast<int16_t>(((flags & kUndo) != 0 ? SEM_UNDO : 0) |
+                                             ((flags & kNoWait) != 0 ? IPC_NOWAIT : 0));
     operations.push_back(operation);
   }
   return operations;
@@ -196,19 +203,19 @@ Napi::Value OperateStart(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitSysvSem(Napi::Env env, Napi::Object exports) {
-  exports.Set("sysvSemCreate", Napi::Function::New(env, Create));
-  exports.Set("sysvSemOpen", Napi::Function::New(env, Open));
-  exports.Set("sysvSemIsReady", Napi::Function::New(env, IsReady));
-  exports.Set("sysvSemStat", Napi::Function::New(env, Stat));
-  exports.Set("sysvSemSet", Napi::Function::New(env, Set));
-  exports.Set("sysvSemRemove", Napi::Function::New(env, Remove));
-  exports.Set("sysvSemList", Napi::Function::New(env, List));
-  exports.Set("sysvSemValues", Napi::Function::New(env, Values));
-  exports.Set("sysvSemSetValues", Napi::Function::New(env, SetValues));
-  exports.Set("sysvSemSetValue", Napi::Function::New(env, SetValue));
-  exports.Set("sysvSemAsk", Napi::Function::New(env, Ask));
-  exports.Set("sysvSemOperate", Napi::Function::New(env, Operate));
-  exports.Set("sysvSemOperateStart", Napi::Function::New(env, OperateStart));
+  exports.Set("sysvSemCreate", Napi::Function::New<Create>(env));
+  exports.Set("sysvSemOpen", Napi::Function::New<Open>(env));
+  exports.Set("sysvSemIsReady", Napi::Function::New<IsReady>(env));
+  exports.Set("sysvSemStat", Napi::Function::New<Stat>(env));
+  exports.Set("sysvSemSet", Napi::Function::New<Set>(env));
+  exports.Set("sysvSemRemove", Napi::Function::New<Remove>(env));
+  exports.Set("sysvSemList", Napi::Function::New<List>(env));
+  exports.Set("sysvSemValues", Napi::Function::New<Values>(env));
+  exports.Set("sysvSemSetValues", Napi::Function::New<SetValues>(env));
+  exports.Set("sysvSemSetValue", Napi::Function::New<SetValue>(env));
+  exports.Set("sysvSemAsk", Napi::Function::New<Ask>(env));
+  exports.Set("sysvSemOperate", Napi::Function::New<Operate>(env));
+  exports.Set("sysvSemOperateStart", Napi::Function::New<OperateStart>(env));
 }
 
 }  // namespace interproc::node

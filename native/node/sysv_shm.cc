@@ -74,12 +74,12 @@ Napi::Value List(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitSysvShm(Napi::Env env, Napi::Object exports) {
-  exports.Set("sysvShmGet", Napi::Function::New(env, Get));
-  exports.Set("sysvShmStat", Napi::Function::New(env, Stat));
-  exports.Set("sysvShmSet", Napi::Function::New(env, Set));
-  exports.Set("sysvShmRemove", Napi::Function::New(env, Remove));
-  exports.Set("sysvShmLock", Napi::Function::New(env, Lock));
-  exports.Set("sysvShmList", Napi::Function::New(env, List));
+  exports.Set("sysvShmGet", Napi::Function::New<Get>(env));
+  exports.Set("sysvShmStat", Napi::Function::New<Stat>(env));
+  exports.Set("sysvShmSet", Napi::Function::New<Set>(env));
+  exports.Set("sysvShmRemove", Napi::Function::New<Remove>(env));
+  exports.Set("sysvShmLock", Napi::Function::New<Lock>(env));
+  exports.Set("sysvShmList", Napi::Function::New<List>(env));
 }
 
 }  // namespace interproc::node

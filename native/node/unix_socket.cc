@@ -357,7 +357,7 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitUnixSocket(Napi::Env env, Napi::Object exports) {
-  exports.Set("socketInit", Napi::Function::New(env, Init));
+  exports.Set("socketInit", Napi::Function::New<Init>(env));
   Napi::Object constants = Napi::Object::New(env);
   constants.Set("stream", static_cast<int>(SOCK_STREAM));
   constants.Set("datagram", static_cast<int>(SOCK_DGRAM));
@@ -367,24 +367,24 @@ void InitUnixSocket(Napi::Env env, Napi::Object exports) {
   constants.Set("passCredentials", SO_PASSCRED);
   constants.Set("listens", SO_ACCEPTCONN);
   exports.Set("socketConstants", constants);
-  exports.Set("socketCreate", Napi::Function::New(env, Create));
-  exports.Set("socketPair", Napi::Function::New(env, Pair));
-  exports.Set("socketFromFd", Napi::Function::New(env, FromFd));
-  exports.Set("socketBind", Napi::Function::New(env, Bind));
-  exports.Set("socketBindFile", Napi::Function::New(env, BindFile));
-  exports.Set("socketUnlink", Napi::Function::New(env, Unlink));
-  exports.Set("socketListen", Napi::Function::New(env, Listen));
-  exports.Set("socketTryConnect", Napi::Function::New(env, TryConnect));
-  exports.Set("socketConnectStart", Napi::Function::New(env, ConnectStart));
-  exports.Set("socketTryAccept", Napi::Function::New(env, TryAccept));
-  exports.Set("socketEnd", Napi::Function::New(env, End));
-  exports.Set("socketName", Napi::Function::New(env, Name));
-  exports.Set("socketPeerCredentials", Napi::Function::New(env, PeerCredentials));
-  exports.Set("socketOption", Napi::Function::New(env, Option));
-  exports.Set("socketSetOption", Napi::Function::New(env, SetOption));
-  exports.Set("socketIsFull", Napi::Function::New(env, IsFull));
-  exports.Set("socketSend", Napi::Function::New(env, Send));
-  exports.Set("socketReceive", Napi::Function::New(env, Receive));
+  exports.Set("socketCreate", Napi::Function::New<Create>(env));
+  exports.Set("socketPair", Napi::Function::New<Pair>(env));
+  exports.Set("socketFromFd", Napi::Function::New<FromFd>(env));
+  exports.Set("socketBind", Napi::Function::New<Bind>(env));
+  exports.Set("socketBindFile", Napi::Function::New<BindFile>(env));
+  exports.Set("socketUnlink", Napi::Function::New<Unlink>(env));
+  exports.Set("socketListen", Napi::Function::New<Listen>(env));
+  exports.Set("socketTryConnect", Napi::Function::New<TryConnect>(env));
+  exports.Set("socketConnectStart", Napi::Function::New<ConnectStart>(env));
+  exports.Set("socketTryAccept", Napi::Function::New<TryAccept>(env));
+  exports.Set("socketEnd", Napi::Function::New<End>(env));
+  exports.Set("socketName", Napi::Function::New<Name>(env));
+  exports.Set("socketPeerCredentials", Napi::Function::New<PeerCredentials>(env));
+  exports.Set("socketOption", Napi::Function::New<Option>(env));
+  exports.Set("socketSetOption", Napi::Function::New<SetOption>(env));
+  exports.Set("socketIsFull", Napi::Function::New<IsFull>(env));
+  exports.Set("socketSend", Napi::Function::New<Send>(env));
+  exports.Set("socketReceive", Napi::Function::New<Receive>(env));
 }
 
 }  // namespace interproc::node
