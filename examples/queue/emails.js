@@ -4,7 +4,8 @@
 //   node examples/queue/emails.js worker /emails     Ctrl-C: sends what is in the queue, and ends
 //   node examples/queue/emails.js enqueue /emails
 //
-// Without arguments it starts both. `worker` may be started several times, on the same queue.
+// Without arguments it starts both. `worker` may be started several times, on the same queue, and the queue stays until
+// somebody removes it: MessageQueue.unlink('/emails').
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { MessageQueue } from 'interproc';
@@ -67,7 +68,7 @@ async function work(name) {
   }
   queue.close();
   console.log(
-    `Sent ${sent} e-mails, the first one about a ${first}; ${repeated} were tried again, ${lost} given up.`,
+    `Sent ${sent} e-mails, first of kind '${first}'; ${repeated} were tried again, ${lost} given up.`,
   );
 }
 
