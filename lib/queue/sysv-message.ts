@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import { checkBoolean, checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
-import { checkLasting } from '../internal/bytes.js';
+import { checkLasting, lengthOf } from '../internal/bytes.js';
 import { native } from '../internal/native.js';
 import {
   checkTarget,
@@ -86,12 +86,14 @@ export function checkWanted(options: SysvReceiveOptions | undefined): Wanted {
   const truncate = checkBoolean(given.truncate, 'options.truncate', false);
   const size = given.size === undefined ? undefined : checkInteger(given.size, 'options.size', 0, maxSize);
   const target = checkTarget(given.into === undefined ? undefined : { into: given.into });
+  const most = truncate && target.into !== undefined ? Math.min(size ?? maxSize, target.size) : size;
   if (except && type <= 0) throw outOfRange('options.type', '> 0 where except is true', type);
   return {
     type,
-    flags: (except ? flag.except : 0) | (truncate ? flag.truncate : 0),
+    // Where nothing says how long it may be, it would be cut at what we happen to have room for.
+    flags: (except ? flag.except : 0) | (truncate && most !== undefined ? flag.truncate : 0),
     target,
-    most: size ?? (truncate && target.into !== undefined ? target.size : undefined),
+    most,
     big: checkBoolean(given.bigint, 'options.bigint', false),
   };
 }
@@ -114,8 +116,8 @@ export function receiving(id: number, wanted: Wanted): Blocking<Buffer, SysvMess
     made: (raw) => {
       const { into, size } = target;
       const length = raw.length - typeBytes;
-      const fits = into !== undefined && length <= size;
-      if (fits) checkLasting(into, size, 'options.into');
+      // Its memory may have been moved away meanwhile: the message is out of the queue, and must not be lost.
+      const fits = into !== undefined && length <= Math.min(size, lengthOf(into));
       const data = raw.subarray(typeBytes);
       return { type: typeOf(raw, big), data: fits ? placed(into, data) : data };
     },
