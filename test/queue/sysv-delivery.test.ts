@@ -115,9 +115,7 @@ describe('what is sent', () => {
       );
       const results = receivers.map((each) => each.next());
       const senders = ['send', 'sendSync', 'impatient', 'trySend'];
-      const ends = await Promise.all(
-        senders.map((how) => runPeer(sender, { args: [queue.id, how, count] })),
-      );
+      const ends = await Promise.all(senders.map((how) => runPeer(sender, { args: [queue.id, how, count] })));
       for (const end of ends) expect(end).toMatchObject(clean);
       const ofAll = results.filter((_, at) => wanted[at] === 0);
       for (const _ of ofAll) await queue.send(lastType, last);
