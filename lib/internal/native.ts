@@ -405,8 +405,8 @@ export interface Native {
   posixSemPath(name: string): string;
   posixSemList(): string[];
   readonly posixSemSize: number;
-  /** Offsets in bytes of the two words. */
-  readonly posixSemWords: Readonly<Record<'value' | 'waiters', number>>;
+  /** Offsets in bytes of the words. */
+  readonly posixSemWords: Readonly<Record<'value' | 'waiters' | 'private', number>>;
 
   /** `values`: of 16 bits each. */
   sysvSemCreate(key: number, values: Uint8Array, ...access: NativeAccess): number;

@@ -234,6 +234,7 @@ export class Turns {
   #pollNext(): void {
     this.#poll = setImmediate(() => {
       this.#poll = undefined;
+      native.yieldProcessor(); // who is waited for may have no other
       if (this.#serveAll()) {
         this.#polling.tell(true);
       } else if (performance.now() < this.#pollUntil) {

@@ -19,6 +19,8 @@ import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { noNameLeadsTo, openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, type NativeMapping, native } from '../internal/native.js';
 import { isWatchable, mappingOf } from '../internal/region.js';
+import { spaceHint } from '../internal/space.js';
+import { explained } from '../internal/system-error.js';
 import { again, Turns } from '../internal/turns.js';
 import { type SyncWaitOptions, type WaitOptions, WaitTimers } from '../internal/waiting.js';
 import { addWordWait, cancelWordWait, holdWordWait } from '../internal/word-waits.js';
@@ -63,6 +65,7 @@ export class Semaphore {
   #words: Int32Array | undefined;
   readonly #value: number;
   readonly #waiters: number;
+  readonly #private: number;
   readonly #timers = new WaitTimers();
   readonly #turns: Turns;
   /** The id of our sleep on the value. */
@@ -75,6 +78,7 @@ export class Semaphore {
     this.#words = new Int32Array(native.mappingBuffer(setup.mapping, false));
     this.#value = native.posixSemWords.value / wordBytes;
     this.#waiters = native.posixSemWords.waiters / wordBytes;
+    this.#private = native.posixSemWords.private / wordBytes;
     this.#turns = new Turns({
       checkOpen: () => this.#checkOpen(),
       arm: () => this.#fallAsleep(),
@@ -94,7 +98,10 @@ export class Semaphore {
   static create(name: string, options: SemaphoreCreateOptions): Semaphore {
     const checked = checkName(name, 'sem_open');
     const { initial, access } = checkCreate(options);
-    const file = native.posixSemCreate(checked, initial, ...access);
+    const file = explained(
+      () => native.posixSemCreate(checked, initial, ...access),
+      spaceHint(native.posixSemPath(checked)),
+    );
     try {
       return named(file, checked, true);
     } catch (error) {
@@ -171,8 +178,9 @@ export class Semaphore {
 
   /** How many permits are there now. man 3 sem_getvalue. Throws `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_TRUNCATED`. */
   get value(): number {
-    const value = Atomics.load(this.#checkOpen(), this.#value) >>> 0;
-    if (value === 0) this.#checkWhole();
+    const words = this.#checkOpen();
+    const value = Atomics.load(words, this.#value) >>> 0;
+    if (value === 0) this.#checkWhole(words);
     return value;
   }
 
@@ -196,28 +204,33 @@ export class Semaphore {
    *   waits on a kernel without futex_waitv (before Linux 5.16); `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   acquire(options?: WaitOptions): Promise<Permit> {
-    return this.#turns.run('sem_wait', options, { step: () => this.#take() ?? again });
+    return this.#turns.run('sem_wait', options, { step: (looks) => this.#take(looks) ?? again });
   }
 
   /** Takes a permit if there is one now, else gives null. man 3 sem_trywait. Throws `ERR_INTERPROC_CLOSED`. */
   tryAcquire(): Permit | null {
-    if (this.#turns.idle) return this.#take() ?? null;
+    if (this.#turns.idle) return this.#take(0) ?? null;
     this.#checkOpen();
     return null;
   }
 
   /** As `acquire`, blocking the calling thread. `ERR_INTERPROC_BUSY` while asynchronous calls wait. */
   acquireSync(options?: SyncWaitOptions): Permit {
-    return this.#turns.runSync('sem_wait', options, { step: () => this.#take() ?? again }, (nanoseconds) => {
-      const words = this.#checkOpen();
-      // Counted before it sleeps: who releases looks at that after the value. See `release`.
-      Atomics.add(words, this.#waiters, 1);
-      try {
-        native.futexSleep(this.#setup.mapping, this.#value * wordBytes, 0, nanoseconds);
-      } finally {
-        Atomics.sub(words, this.#waiters, 1);
-      }
-    });
+    return this.#turns.runSync(
+      'sem_wait',
+      options,
+      { step: (looks) => this.#take(looks) ?? again },
+      (nanoseconds) => {
+        const words = this.#checkOpen();
+        // Counted before it sleeps: who releases looks at that after the value. See `release`.
+        Atomics.add(words, this.#waiters, 1);
+        try {
+          native.futexSleep(this.#setup.mapping, this.#value * wordBytes, 0, nanoseconds);
+        } finally {
+          Atomics.sub(words, this.#waiters, 1);
+        }
+      },
+    );
   }
 
   /**
@@ -237,8 +250,7 @@ export class Semaphore {
       if (there === value) break;
       value = there;
     }
-    // Zeros are also what memory shows that is gone.
-    if (value === 0) this.#checkWhole();
+    if (value === 0) this.#checkWhole(words);
     // After the value: who goes to sleep counts himself first, and looks at the value after that (sleep() of the kernel
     // does, under its lock). So one of the two sees the other.
     if (Atomics.load(words, this.#waiters) !== 0) {
@@ -281,17 +293,21 @@ export class Semaphore {
     return name === null ? 'The semaphore' : `The semaphore '${name}'`;
   }
 
-  #take(): Permit | undefined {
+  /** Also at so many further looks. */
+  #take(looks: number): Permit | undefined {
     const words = this.#checkOpen();
     const index = this.#value;
-    let value = Atomics.load(words, index);
-    while (value !== 0) {
-      const there = Atomics.compareExchange(words, index, value, value - 1);
-      if (there === value) return new Permit(this);
-      value = there;
+    for (let left = looks; ; left--) {
+      let value = Atomics.load(words, index);
+      while (value !== 0) {
+        const there = Atomics.compareExchange(words, index, value, value - 1);
+        if (there === value) return new Permit(this);
+        value = there;
+      }
+      this.#checkWhole(words);
+      if (left <= 0) return undefined;
+      native.yieldProcessor();
     }
-    this.#checkWhole();
-    return undefined;
   }
 
   /** Has `serve` called once there may be a permit. */
@@ -357,8 +373,9 @@ export class Semaphore {
     return new IpcError('ERR_INTERPROC_CLOSED', `${this.#what} is closed`);
   }
 
-  /** That the memory is there: where somebody has truncated it, it reads as zeros. */
-  #checkWhole(): void {
+  /** That the memory is there: where somebody has truncated it, all of it reads as zeros. */
+  #checkWhole(words: Int32Array): void {
+    if (Atomics.load(words, this.#private) !== 0) return;
     if (native.mappingFault(this.#setup.mapping) === 0) return;
     throw new IpcError(
       'ERR_INTERPROC_TRUNCATED',

@@ -2,6 +2,8 @@
  * System V semaphore sets (man 7 sysvipc): counters, on which several operations are done as one or not at all. A set
  * lives until somebody removes it. What a process did with `undo` the kernel undoes when the process ends.
  */
+import { constants } from 'node:os';
+import { IpcError } from '../errors.js';
 import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkInteger, checkOptions } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
@@ -105,14 +107,15 @@ export class SysvSemaphoreSet extends SysvObject {
 
   /**
    * Opens the set of a key, or makes it where there is none: `.created` tells which. The values, mode and owner of one that
-   * exists are left as they are. One whose maker has left it half-made for 5 seconds is removed, and made anew.
+   * exists are left as they are, and so is its count, unless that is less: `EINVAL`, as of semget. One whose maker has left it
+   * half-made for 5 seconds is removed, and made anew.
    * Throws as `openSync` and `create` do.
    */
   static openOrCreate(key: number, options: SysvSemaphoreSetCreateOptions): SysvSemaphoreSet {
     const checked = checkPublicKey(key);
-    checkCreate(options);
+    const { count } = checkCreate(options);
     return openOrCreate(
-      () => openOrClear(checked),
+      () => largeEnough(openOrClear(checked), count),
       () => SysvSemaphoreSet.create(checked, options),
     );
   }
@@ -292,6 +295,16 @@ function openOrClear(key: number): SysvSemaphoreSet {
     });
     return whenReadySync({ timeout: 0 }, () => tryOpen(key));
   }
+}
+
+function largeEnough(set: SysvSemaphoreSet, count: number): SysvSemaphoreSet {
+  if (set.count >= count) return set;
+  const path = `id ${set.id}`;
+  throw new IpcError(
+    'EINVAL',
+    `EINVAL: invalid argument, semget '${path}': the set has ${set.count} semaphores, and ${count} were asked for`,
+    { errno: -constants.errno.EINVAL, syscall: 'semget', path },
+  );
 }
 
 function checkCreate(options: SysvSemaphoreSetCreateOptions) {

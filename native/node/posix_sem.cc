@@ -104,6 +104,7 @@ void InitPosixSem(Napi::Env env, Napi::Object exports) {
     Napi::Object words = Napi::Object::New(env);
     words.Set("value", static_cast<double>(os::kSemValue));
     words.Set("waiters", static_cast<double>(os::kSemWaiters));
+    words.Set("private", static_cast<double>(os::kSemPrivate));
     return words;
   }());
 }

@@ -17,7 +17,8 @@ struct Layout {
   uint32_t is_private;  // to be mixed into the flags of the futex call
   uint32_t rest[5];
 };
-static_assert(sizeof(Layout) == kSemSize && offsetof(Layout, waiters) == kSemWaiters);
+static_assert(sizeof(Layout) == kSemSize && offsetof(Layout, waiters) == kSemWaiters &&
+              offsetof(Layout, is_private) == kSemPrivate);
 
 constexpr uint32_t kShared = 128;  // FUTEX_PRIVATE_FLAG taken out again
 

@@ -23,6 +23,7 @@ namespace interproc::os {
 constexpr size_t kSemSize = 32;
 constexpr size_t kSemValue = 0;
 constexpr size_t kSemWaiters = 4;
+constexpr size_t kSemPrivate = 8;  // never 0 in one that processes share
 
 // man 3 sem_init, for all processes that map it. REQUIRES kSemSize bytes, aligned to 8.
 void InitPosixSem(void* memory, uint32_t value);
