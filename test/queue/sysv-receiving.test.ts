@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { systemError } from '../support/failures.js';
 import { canSetIpcLimits, inNamespaces } from '../support/namespaces.js';
 import { clean, runPeer } from '../support/peer.js';
-import { drain, makeQueue } from '../support/sysv.js';
+import { until } from '../support/pipes.js';
+import { drain, makeQueue, sleepers } from '../support/sysv.js';
 
 const textOf = ({ type, data }: SysvMessage<number | bigint>) => `${type} ${data}`;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -240,7 +241,7 @@ describe('into', () => {
     const into = new Uint8Array(8);
     const waits = [queue.receive({ into }), queue.receive({ into })] as const;
     waits[1].catch(() => {});
-    await turn();
+    await until(() => sleepers(/msgrcv/) === 1);
     structuredClone(into, { transfer: [into.buffer] });
     queue.sendSync(1, 'kept');
     expect(String((await waits[0]).data)).toBe('kept');
