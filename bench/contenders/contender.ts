@@ -40,6 +40,8 @@ export interface Task {
    * sends by, and what it receives by. A socket: both.
    */
   handed: number[];
+  /** Of System V objects: of what the lead sends to, and of what it receives from; a pair has one for both. */
+  keys: number[];
   /** A name that nothing else in the system has. */
   name: string;
   /** A folder for sockets and FIFOs. */

@@ -1,5 +1,5 @@
 /** All contenders, in the order of the tables. What they run is loaded in their own processes only. */
-import type { Scenario, Transport } from '../scenarios/scenario.js';
+import { isObjectShape, type ObjectShape, type Scenario, type Transport } from '../scenarios/scenario.js';
 import type { Contender, Topology } from './contender.js';
 
 /** For transports that know messages and round trips, and only the event loop to wait on. */
@@ -24,17 +24,42 @@ const isLargeDatagram = ({ shape }: Scenario): boolean =>
 const everywhere = ({ shape }: Scenario): Topology | undefined =>
   shape.kind === 'one-way' || shape.kind === 'ping-pong' ? 'forked' : undefined;
 
+/** The longest message that svmq receives. */
+const svmqBytes = 4052;
+
+/** One process does it all. */
+const isAlone = ({ shape }: Scenario): boolean =>
+  shape.kind === 'memory' || shape.kind === 'mapped' || (isObjectShape(shape) && shape.work === 'pair');
+
+const blocks = ({ work, waiting }: ObjectShape): boolean => work === 'ping-pong' && waiting === 'sleeping';
+
+const objects =
+  (takesPart: (shape: ObjectShape) => boolean) =>
+  (scenario: Scenario): Topology | undefined => {
+    const { shape } = scenario;
+    if (!isObjectShape(shape) || !takesPart(shape)) return undefined;
+    return isAlone(scenario) ? 'alone' : 'processes';
+  };
+
 export const contenders: readonly Contender[] = [
   {
     id: 'floor',
     name: 'C',
-    topology: ({ shape }) =>
-      shape.kind === 'memory' ? 'alone' : shape.kind === 'mapped' ? undefined : 'processes',
+    topology: (scenario) => {
+      if (scenario.shape.kind === 'mapped') return undefined;
+      return isAlone(scenario) ? 'alone' : 'processes';
+    },
   },
   {
     id: 'interproc',
     name: 'interproc',
-    topology: ({ shape }) => (shape.kind === 'memory' || shape.kind === 'mapped' ? 'alone' : 'processes'),
+    topology: (scenario) => (isAlone(scenario) ? 'alone' : 'processes'),
+    load: () => import('./interproc.js'),
+  },
+  {
+    id: 'interproc-owned',
+    name: 'interproc, owned Buffers',
+    topology: objects(({ kind, work }) => kind === 'queue' && work === 'pair'),
     load: () => import('./interproc.js'),
   },
   {
@@ -102,6 +127,30 @@ export const contenders: readonly Contender[] = [
     topology: (scenario) => (isLargeDatagram(scenario) ? undefined : over('datagram', 'seqpacket')(scenario)),
     package: 'node-unix-socket',
     load: () => import('./node-unix-socket.js'),
+  },
+  {
+    id: 'koffi',
+    name: 'koffi',
+    topology: objects(() => true),
+    package: 'koffi',
+    load: () => import('./koffi.js'),
+  },
+  {
+    id: 'posix-mq',
+    name: 'posix-mq',
+    topology: objects((shape) => shape.kind === 'queue' && shape.api === 'posix' && !blocks(shape)),
+    package: 'posix-mq',
+    load: () => import('./posix-mq.js'),
+  },
+  {
+    id: 'svmq',
+    name: 'svmq',
+    topology: objects((shape) => {
+      if (shape.kind !== 'queue' || shape.bytes > svmqBytes) return false;
+      return shape.api === 'sysv' && !blocks(shape);
+    }),
+    package: 'svmq',
+    load: () => import('./svmq.js'),
   },
   {
     id: 'plain',

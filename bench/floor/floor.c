@@ -15,6 +15,7 @@ int main(int count, char** arguments) {
   } rooms[] = {
       {"one-way", 4, floor_one_way}, {"ping-pong", 3, floor_ping_pong},
       {"memory", 3, floor_memory},   {"descriptor", 8, floor_descriptor},
+      {"queue", 7, floor_queue},     {"semaphore", 6, floor_semaphore},
       {"probe", 2, floor_probe},
   };
   for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); ++i) {

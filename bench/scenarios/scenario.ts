@@ -41,7 +41,33 @@ export interface DescriptorCalls {
   bytes: number;
 }
 
-export type Shape = OneWay | PingPong | MemoryCalls | MappedLoops | DescriptorCalls;
+export type Api = 'posix' | 'sysv';
+
+/** What is done with queues and semaphores of the system. */
+export interface Work {
+  /** `pair`: put in and taken out by one process, without ever waiting. */
+  work: 'pair' | 'ping-pong';
+  api: Api;
+  /** How the sides of a ping-pong wait. */
+  waiting: 'sleeping' | 'event-loop';
+}
+
+/** Messages over queues of the system. */
+export interface QueueCalls extends Work {
+  kind: 'queue';
+  bytes: number;
+}
+
+/** Releases and acquisitions of semaphores of the system. */
+export interface SemaphoreCalls extends Work {
+  kind: 'semaphore';
+}
+
+export type ObjectShape = QueueCalls | SemaphoreCalls;
+export type Shape = OneWay | PingPong | MemoryCalls | MappedLoops | DescriptorCalls | ObjectShape;
+
+export const isObjectShape = (shape: Shape): shape is ObjectShape =>
+  shape.kind === 'queue' || shape.kind === 'semaphore';
 
 export interface Scenario {
   /** Path-like: what `--only` is matched against, with the contender's id behind it. */

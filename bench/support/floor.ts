@@ -4,6 +4,7 @@ import { readdirSync, renameSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Task } from '../contenders/contender.js';
 import { BenchError } from './bench-error.js';
+import { keysOf, namesOf } from './kernel-objects.js';
 import { pathsOf } from './paths.js';
 
 const sources = fileURLToPath(new URL('../../bench/floor/', import.meta.url));
@@ -12,6 +13,8 @@ export const floorProgram = fileURLToPath(new URL('../floor', import.meta.url));
 
 /** For the processors that the package's own binaries run on: no -march. */
 const flags = ['-std=gnu11', '-O3', '-Wall', '-Wextra', '-pthread'];
+/** Where glibc before 2.34 has message queues. */
+const libraries = ['-lrt'];
 
 /** Builds it where it is older than what it is made of. */
 export function buildFloor(): void {
@@ -21,7 +24,8 @@ export function buildFloor(): void {
   const compiler = process.env.CC ?? 'cc';
   // Another bench may be running the one that is there.
   const built = `${floorProgram}-${process.pid}`;
-  const args = [...flags, '-I', include, ...files.filter((file) => file.endsWith('.c')), '-o', built];
+  const programs = files.filter((file) => file.endsWith('.c'));
+  const args = [...flags, '-I', include, ...programs, '-o', built, ...libraries];
   const { status, error, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
   if (status !== 0) throw new BenchError(`${compiler} can't build the C floor: ${error?.message ?? stderr}`);
   renameSync(built, floorProgram);
@@ -46,6 +50,14 @@ export function floorArguments(task: Task): string[] {
       const waiting = blocks ? 'blocking' : 'looking';
       const { work, transport, bytes } = shape;
       return ['descriptor', role, work, transport, `${bytes}`, waiting, `${most}`, out, back];
+    }
+    case 'queue':
+    case 'semaphore': {
+      const { work, api } = shape;
+      const { out, back } = api === 'posix' ? namesOf(task) : keysOf(task);
+      const places = [out, back].map((place) => (api === 'posix' ? `/${place}` : `${place}`));
+      const bytes = shape.kind === 'queue' ? [`${shape.bytes}`] : [];
+      return [shape.kind, role, work, api, ...bytes, `${most}`, ...places];
     }
     case 'mapped':
       throw new Error('loops over memory have no floor in C');

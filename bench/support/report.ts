@@ -32,7 +32,7 @@ const numberOrNull = (value: number) => (Number.isNaN(value) ? null : value);
 
 export function summarize({ scenario, samples, latencies }: ScenarioResult): Summary[] {
   const ids = [...new Set(samples.map(({ contender }) => contender))];
-  const peers = ids.filter((id) => id !== 'interproc' && id !== scenario.reference);
+  const peers = ids.filter((id) => !id.startsWith('interproc') && id !== scenario.reference);
   return ids.map((id) => {
     const kept = keptOf(samples, id);
     const each = kept.map(nsEach);
@@ -95,6 +95,11 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
       return shape.work === 'ping-pong'
         ? [name, ...roundTrip, toReference, toPeers, cpu('trip'), dropped]
         : [name, ...bytesOrMessages(shape.bytes), toReference, toPeers, cpu('msg'), dropped];
+    case 'queue':
+    case 'semaphore':
+      return shape.work === 'ping-pong'
+        ? [name, ...roundTrip, toReference, toPeers, cpu('trip'), dropped]
+        : [name, ...pair, toReference, toPeers, dropped];
     case 'memory':
       return [name, ...rate('k calls/s', (ns) => 1e6 / ns), toReference, cpu('call'), dropped];
     case 'mapped':
@@ -112,6 +117,15 @@ const roundTrip: Column[] = [
     head: percentile,
     cell: ({ latency }: Summary) => (latency === null ? '-' : inMicroseconds(latency[percentile])),
   })),
+];
+
+/** Here one process has the CPU all the time, and calls are compared with calls. */
+const pair: Column[] = [
+  { head: 'ns/pair', cell: ({ medianNs }) => significant(medianNs) },
+  {
+    head: 'min-max',
+    cell: ({ fastestNs, slowestNs }) => `${significant(fastestNs)}-${significant(slowestNs)}`,
+  },
 ];
 
 /** Of large messages bytes count, where all of them are touched. */

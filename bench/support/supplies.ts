@@ -1,24 +1,34 @@
 /** What the bench makes for the sides of a team before they start: descriptors that it hands them, or names. */
 import { Channel, createPipe, Fifo, SharedMemory, socketPair } from 'interproc';
 import type { Contender, Role, Task } from '../contenders/contender.js';
-import type { DescriptorCalls, Shape } from '../scenarios/scenario.js';
+import { type DescriptorCalls, isObjectShape, type Shape } from '../scenarios/scenario.js';
+import { makeObjects } from './kernel-objects.js';
 import { pathsOf } from './paths.js';
 import { ringBytes } from './ring-bytes.js';
 
 export interface Supplies {
   /** What becomes `Task.handed` of a side. */
   fdsOf(role: Role): number[];
+  /** What becomes `Task.keys`. */
+  keys: number[];
   /** Once the sides have started. */
   close(): void;
 }
 
 export function suppliesFor({ id }: Contender, shape: Shape, place: Pick<Task, 'folder' | 'name'>): Supplies {
   if (shape.kind === 'descriptor') return descriptorsOf(shape, place);
+  if (isObjectShape(shape)) {
+    return { ...supplies({ lead: [], follow: [] }), keys: makeObjects(shape, place.name) };
+  }
   if (shape.kind === 'memory' && shape.call === 'attach')
     SharedMemory.create(place.name, { size: shape.bytes }).close();
   const channels = id === 'floor' || id === 'interproc' ? channelsOf(shape) : [];
   return supplies({ lead: channels, follow: channels });
 }
+
+/** Whether its sides find what they need by its name, or its keys, only as long as it is there. */
+export const isNeededOn = (shape: Shape): boolean =>
+  shape.kind === 'memory' || (isObjectShape(shape) && shape.api === 'sysv');
 
 /** Rings, the same for all who use them: small enough for a cache, or for sixteen messages. */
 function channelsOf(shape: Shape): Channel[] {
@@ -54,6 +64,7 @@ interface HasFd {
 function supplies(objects: Record<Role, HasFd[]>): Supplies {
   return {
     fdsOf: (role) => objects[role].map(({ fd }) => fd),
+    keys: [],
     close: () => {
       for (const object of [...objects.lead, ...objects.follow]) object.close();
     },

@@ -9,7 +9,7 @@ import { peerScript } from './fork-follow.js';
 import type { Lines } from './lines.js';
 import { Measured } from './measured.js';
 import { newName, removeName } from './names.js';
-import { suppliesFor } from './supplies.js';
+import { isNeededOn, suppliesFor } from './supplies.js';
 
 export interface Place {
   /** For two sides; the same one twice for one CPU. */
@@ -68,6 +68,7 @@ export class Team {
         most,
         control: controlFd,
         handed: fds.map((_, index) => handedFd + index),
+        keys: supplies.keys,
         name,
         folder,
         cpus,
@@ -95,7 +96,7 @@ export class Team {
       }
       await Promise.all([contender.leadFirst ? undefined : lead.hear(), follow?.measured.hear(follow.lines)]);
       // What was to be found by its name was found.
-      if (shape.kind !== 'memory') removeName(name);
+      if (!isNeededOn(shape)) removeName(name);
       return new Team({ measured: lead, lines: lead.lines }, follow, { measured, name });
     } catch (error) {
       await Promise.all(measured.map((each) => each.close()));

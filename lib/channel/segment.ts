@@ -6,9 +6,9 @@ import { IpcError } from '../errors.js';
 import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkBoolean, checkInteger, checkOptions } from '../internal/arguments.js';
 import { type NativeFile, type NativeParticipant, native } from '../internal/native.js';
+import { spaceHint } from '../internal/space.js';
 import { explained } from '../internal/system-error.js';
 import { checkTimeout, type SyncWaitOptions } from '../internal/waiting.js';
-import { spaceHint } from '../memory/space.js';
 import { layout } from './layout.js';
 import { type ChannelTarget, checkCapacity, checkTarget, openTarget, type Target } from './target.js';
 

@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:os';
 import { IpcError } from '../errors.js';
+import { checkOptions } from './arguments.js';
 import { BackgroundCall } from './background-call.js';
 import { again, Turns, type Work } from './turns.js';
 import { type SyncWaitOptions, type WaitOptions, WaitTimers, waitSync } from './waiting.js';
@@ -37,12 +38,15 @@ interface BlockingWork<T> extends Work<T> {
 const looksBlocking = 64;
 
 /**
- * As `attempt`, which once gave `again`: where the object is none any more after that, it was removed. The kernel says so
- * (EIDRM) only to those who sleep in it.
+ * `step` is as `attempt`, which once gave `again`, or stood behind others: where the object is none any more after that, it
+ * was removed. The kernel says so (EIDRM) only to those who sleep in it.
  */
 function unlessRemoved<Now extends unknown[], T>(attempt: (...now: Now) => T | typeof again) {
   let wasThere = false;
-  return (...now: Now): T | typeof again => {
+  const waits = () => {
+    wasThere = true;
+  };
+  const step = (...now: Now): T | typeof again => {
     try {
       const done = attempt(...now);
       wasThere = true;
@@ -55,6 +59,7 @@ function unlessRemoved<Now extends unknown[], T>(attempt: (...now: Now) => T | t
       throw new IpcError('EIDRM', `EIDRM: identifier removed, ${syscall}${about}`, { errno, syscall, path });
     }
   };
+  return { step, waits };
 }
 
 export class BlockingLine {
@@ -64,7 +69,7 @@ export class BlockingLine {
   #waiting: { call: BackgroundCall<any>; work: Work<any> } | undefined;
 
   /** `told`: whether anybody waits. */
-  constructor(setup: BlockingSetup, timers: WaitTimers, told: (waits: boolean) => void) {
+  constructor(setup: BlockingSetup, timers: WaitTimers, told: (waits: boolean) => void = () => {}) {
     this.#setup = setup;
     this.#timers = timers;
     this.turns = new Turns({
@@ -86,7 +91,7 @@ export class BlockingLine {
 
   #workOf<Raw, T>({ now, start, made }: Blocking<Raw, T>): Work<T> {
     const work: BlockingWork<T> = {
-      step: unlessRemoved((looks) => {
+      ...unlessRemoved((looks: number) => {
         if (this.#waiting === undefined) return now(looks, 0);
         const raw = this.#result<Raw>();
         return raw === undefined ? again : made(raw.value);
@@ -133,6 +138,12 @@ export class BlockingLine {
   }
 }
 
+/** Before the line is chosen: the getter of an option may have other calls stand in one. */
+function readOnce(options: WaitOptions): WaitOptions {
+  const { timeout, signal } = checkOptions(options);
+  return { timeout, signal } as WaitOptions;
+}
+
 export class BlockingLines {
   readonly #setup: BlockingSetup;
   readonly #timers = new WaitTimers();
@@ -156,14 +167,15 @@ export class BlockingLines {
   }
 
   run<Raw, T>(wanted: string, blocking: Blocking<Raw, T>, options: WaitOptions | undefined): Promise<T> {
-    return this.#lineOf(wanted).run(blocking, options);
+    const read = options === undefined ? undefined : readOnce(options);
+    return this.#lineOf(wanted).run(blocking, read);
   }
 
   /** As `run`, blocking the calling thread. */
   runSync<Raw, T>(wanted: string, { call, now }: Blocking<Raw, T>, options: SyncWaitOptions | undefined): T {
     this.#setup.checkOpen();
     this.#lines.get(wanted)?.turns.checkFree();
-    const within = unlessRemoved(now);
+    const { step: within } = unlessRemoved(now);
     const { value } = waitSync(call, options, (sliceMs) => {
       this.#setup.checkOpen(); // the getter of an option may have closed it
       const done = within(sliceMs > 0 ? looksBlocking : 0, Math.round(sliceMs * 1e6));

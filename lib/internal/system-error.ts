@@ -2,7 +2,7 @@
  * Makes the error of a system call that failed: Node's form of message and keys, and where a limit is
  * the cause, which one, its value now and how to raise it.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { IpcError, type IpcErrorCode } from '../errors.js';
@@ -63,7 +63,6 @@ const limits: Record<string, (native: Native) => string> = {
   'EINVAL unlink': () => 'it is of another kind than what this removes',
   'EINVAL pipe': () => 'the descriptor is of no pipe',
   'EBADF pipe': () => 'the descriptor is the other end of its pipe, or not open for that',
-  'EBADF mq_getattr': () => 'the descriptor is of no message queue',
   'EPERM F_SETPIPE_SZ': () =>
     `without privilege a pipe may have ${kernelSetting('fs.pipe-max-size')} bytes (sysctl fs.pipe-max-size), and all ` +
     `pipes of a user ${kernelSetting('fs.pipe-user-pages-soft')} pages (sysctl fs.pipe-user-pages-soft)`,
@@ -74,6 +73,40 @@ const limits: Record<string, (native: Native) => string> = {
   'EPIPE tee': () => 'all readers of the pipe have closed',
   'EINVAL splice': () =>
     'the descriptor can not be spliced (a file that is open for appending, a terminal), or it is the same pipe',
+  'EINVAL mq_open': () =>
+    `a queue may have ${kernelSetting('fs.mqueue.msg_max')} messages (sysctl fs.mqueue.msg_max) of ` +
+    `${kernelSetting('fs.mqueue.msgsize_max')} bytes (sysctl fs.mqueue.msgsize_max); with CAP_SYS_RESOURCE 65536 of 16777216`,
+  'EMFILE mq_open': (native) =>
+    hasDescriptors(native) ? queueBytes(native) : (limits.EMFILE as (native: Native) => string)(native),
+  'ENOSPC mq_open': () =>
+    `there may be ${kernelSetting('fs.mqueue.queues_max')} queues (sysctl fs.mqueue.queues_max), unless one has ` +
+    'CAP_SYS_RESOURCE',
+  'EBADF mq_getattr': () => 'the descriptor is of no message queue',
+  'EBADF mq_send': () => 'the queue was opened for receiving only',
+  'EBADF mq_receive': () => 'the queue was opened for sending only',
+  'EBUSY mq_notify': () =>
+    'somebody has the one registration of the queue already; MessageQueue.list() tells which process',
+  'EAFNOSUPPORT socket': () =>
+    'word of messages comes over a netlink socket, and this process may make none (RestrictAddressFamilies= in systemd, ' +
+    'seccomp)',
+  'ENOSPC msgget': () =>
+    `there may be ${kernelSetting('kernel.msgmni')} queues (sysctl kernel.msgmni); \`ipcs -q\` lists them, \`ipcrm\` removes`,
+  'EINVAL msgsnd': () =>
+    `it was removed, or the message has more than ${kernelSetting('kernel.msgmax')} bytes (sysctl kernel.msgmax)`,
+  'E2BIG msgrcv': () => 'the message is longer than `size`: it stays, unless { truncate: true } cuts it',
+  'ENOSYS msgrcv': () => 'this kernel was built without CONFIG_CHECKPOINT_RESTORE, which brings peek()',
+  'EPERM msgctl': () =>
+    'only its owner, its maker or a privileged process may; and only with CAP_SYS_RESOURCE a queue may hold more than ' +
+    `${kernelSetting('kernel.msgmnb')} bytes (sysctl kernel.msgmnb)`,
+  'EINVAL semget': () =>
+    `a set may have ${semaphoreLimit(0)} semaphores (the first number of sysctl kernel.sem)`,
+  'ENOSPC semget': () =>
+    `there may be ${semaphoreLimit(3)} sets and ${semaphoreLimit(1)} semaphores in all (the last and the second number of ` +
+    'sysctl kernel.sem); `ipcs -s` lists them, `ipcrm` removes',
+  'E2BIG semop': () =>
+    `one call may have ${semaphoreLimit(2)} operations (the third number of sysctl kernel.sem)`,
+  'ERANGE semop': () => 'a value may be 32767 at most, and so may what is to be undone',
+  'EPERM semctl': () => 'only its owner, its maker or a privileged process may',
   'EINVAL tee': () => 'both are ends of the same pipe',
   'EADDRINUSE bind': () =>
     'something has that name already; where it is the file of a dead server, { replaceStale: true } replaces it',
@@ -128,6 +161,26 @@ const protocolErrors: Record<number, (native: Native) => [code: IpcErrorCode, me
   5006: () => ['ERR_INTERPROC_UNLINKED', 'its name was removed'],
   5008: () => ['ERR_INTERPROC_MISMATCH', 'it is no channel, or not yet'],
 };
+
+/** Whether this process may open further files. */
+function hasDescriptors(native: Native): boolean {
+  try {
+    return readdirSync('/proc/self/fd').length < native.resourceLimit(native.resources.nofile);
+  } catch {
+    return false; // it takes one to look
+  }
+}
+
+function queueBytes(native: Native): string {
+  return (
+    `all queues of a user may have ${resourceLimit(native, 'msgqueue')} bytes, of messages and what the kernel needs for ` +
+    'them (RLIMIT_MSGQUEUE; raise it with `ulimit -q`, LimitMSGQUEUE= in systemd, --ulimit msgqueue= in Docker)'
+  );
+}
+
+function semaphoreLimit(index: 0 | 1 | 2 | 3): string {
+  return kernelSetting('kernel.sem').split(' ')[index] ?? 'unknown';
+}
 
 function fileSize(native: Native): string {
   return `the file system, or RLIMIT_FSIZE (${resourceLimit(native, 'fsize')}, \`ulimit -f\`), allows no file of that size`;
@@ -192,9 +245,14 @@ export function explained<T>(call: () => T, explain: (error: IpcError) => string
   try {
     return call();
   } catch (error) {
-    const hint = error instanceof IpcError ? explain(error) : undefined;
-    if (hint === undefined) throw error;
-    const { code, message, errno, syscall, path } = error as IpcError;
-    throw new IpcError(code, `${message}: ${hint}`, { errno, syscall, path });
+    throw withHint(error, explain);
   }
+}
+
+/** The error, whose message ends with what `explain` says of it, if that says anything. */
+export function withHint(error: unknown, explain: (error: IpcError) => string | undefined): unknown {
+  const hint = error instanceof IpcError ? explain(error) : undefined;
+  if (hint === undefined) return error;
+  const { code, message, errno, syscall, path } = error as IpcError;
+  return new IpcError(code, `${message}: ${hint}`, { errno, syscall, path });
 }

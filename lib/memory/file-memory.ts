@@ -7,11 +7,11 @@ import { IpcError } from '../errors.js';
 import { checkInteger, checkOneOf, checkOptions, invalidType, outOfRange } from '../internal/arguments.js';
 import { noNameLeadsTo } from '../internal/factories.js';
 import { type NativeFile, native } from '../internal/native.js';
+import { reserveHint } from '../internal/space.js';
 import { explained } from '../internal/system-error.js';
 import { MappedRegion } from './mapped-region.js';
 import { constructWindow, MemoryWindow, type WindowOptions } from './memory-window.js';
 import { checkFlag, checkSize, type MemoryStat, toMemoryStat } from './options.js';
-import { reserveHint } from './space.js';
 
 /**
  * What nobody can do to the object any more, not even its owner. man 2 fcntl, "File Sealing".

@@ -5,6 +5,7 @@
 import { checkPath, illegalConstructor } from '../internal/arguments.js';
 import { openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, native } from '../internal/native.js';
+import { reserveHint } from '../internal/space.js';
 import { explained } from '../internal/system-error.js';
 import { FileMemory, type FileMemorySettings } from './file-memory.js';
 import {
@@ -15,7 +16,6 @@ import {
   type OpenOptions,
   toMemoryStat,
 } from './options.js';
-import { reserveHint } from './space.js';
 
 const construct = Symbol('construct');
 

@@ -15,6 +15,7 @@ import {
 } from '../internal/arguments.js';
 import { openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, native } from '../internal/native.js';
+import { reserveHint } from '../internal/space.js';
 import { explained } from '../internal/system-error.js';
 import { checkSeals, FileMemory, type FileMemorySettings, type Seal } from './file-memory.js';
 import {
@@ -25,7 +26,6 @@ import {
   type OpenOptions,
   toMemoryStat,
 } from './options.js';
-import { reserveHint } from './space.js';
 
 export interface SharedMemoryAnonymousOptions<Shared extends boolean = boolean>
   extends CreateOptions<Shared> {

@@ -18,6 +18,7 @@ import {
   viewOf,
 } from '../internal/read-memory.js';
 import { seriesOf } from '../internal/series.js';
+import { withHint } from '../internal/system-error.js';
 import { again, neverGivesUp } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { listQueues, type MessageQueueListEntry } from './mounted.js';
@@ -130,7 +131,7 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
     return opened({ descriptor: native.mqFromFd(checkFd(fd)), name: null, created: false }, undefined);
   }
 
-  /** Removes the name; who has the queue open keeps it. man 3 mq_unlink. Throws `ENOENT`, `EACCES`. */
+  /** Removes the name; who has the queue open keeps it. man 3 mq_unlink. Throws `ENOENT`, `EACCES`, `EPERM`. */
   static unlink(name: string): void {
     native.mqUnlink(checkName(name, 'mq_unlink'));
   }
@@ -182,7 +183,7 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
     return this.#name !== null && native.mqLinkedAt(descriptor, this.#name);
   }
 
-  /** Removes the name of this queue. Throws `ENOENT` where it leads elsewhere by now; `EACCES`. man 3 mq_unlink */
+  /** Removes the name of this queue. Throws `ENOENT` where it leads elsewhere by now; `EACCES`, `EPERM`. man 3 mq_unlink */
   unlink(): void {
     if (!this.linked) throw noNameLeadsTo(this.#name ?? '', 'mq_unlink');
     native.mqUnlink(this.#name as string);
@@ -195,10 +196,10 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
    *   `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   trySend(data: MessageData, options?: PriorityOptions): boolean {
-    this.checkOpen();
     const bytes = messageBytes(data);
     const priority = checkPriority(options);
-    return this.writing.idle && native.mqSend(this.descriptor, bytes, priority, 0) >= 0;
+    const { descriptor } = this; // now: the getter of an option may have closed it
+    return this.writing.idle && this.#send(descriptor, bytes, priority, 0);
   }
 
   /**
@@ -297,8 +298,20 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
     const priority = checkPriority(options);
     return (looks: number): undefined | typeof again => {
       checkLasting(bytes, length, 'data');
-      return native.mqSend(this.descriptor, bytes, priority, looks) < 0 ? again : undefined;
+      return this.#send(this.descriptor, bytes, priority, looks) ? undefined : again;
     };
+  }
+
+  #send(descriptor: NativeDescriptor, bytes: Uint8Array, priority: number, looks: number): boolean {
+    try {
+      return native.mqSend(descriptor, bytes, priority, looks) >= 0;
+    } catch (error) {
+      throw withHint(error, ({ code }) => (code === 'EMSGSIZE' ? this.#tooLong(lengthOf(bytes)) : undefined));
+    }
+  }
+
+  #tooLong(length: number): string {
+    return `it has ${length} bytes, and the queue takes ${this.#messageSize} (messageSize, when it is created)`;
   }
 
   #take({ into, size }: Target, looks: number): PriorityMessage | typeof again {

@@ -165,7 +165,7 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
    * Sends a message, unless the queue has no room: then returns false. man 2 msgsnd.
    *
    * @param type Above 0.
-   * @throws `EINVAL` for one above sysctl kernel.msgmax or above what the queue holds, with the limit; `EACCES`; `EIDRM` or
+   * @throws `EINVAL` for one above sysctl kernel.msgmax, `EMSGSIZE` above what the queue holds, with the limit; `EACCES`; `EIDRM` or
    *   `EINVAL` when it was removed; `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   trySend(type: number | bigint, data: MessageData): boolean {
@@ -203,8 +203,8 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   tryReceive<Big extends boolean = false>(
     options?: SysvReceiveOptions<Big>,
   ): SysvMessage<Big extends true ? bigint : number> | null {
-    this.checkOpen();
     const wanted = checkWanted(options);
+    this.checkOpen(); // now: the getter of an option may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(lineOf(wanted))) return null;
     const message = receiveNow(this.id, wanted, 0, 0);
     return message === again ? null : message;

@@ -2,6 +2,8 @@
  * System V semaphore sets (man 7 sysvipc): counters, on which several operations are done as one or not at all. A set
  * lives until somebody removes it. What a process did with `undo` the kernel undoes when the process ends.
  */
+import { constants } from 'node:os';
+import { IpcError } from '../errors.js';
 import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkInteger, checkOptions } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
@@ -105,15 +107,16 @@ export class SysvSemaphoreSet extends SysvObject {
 
   /**
    * Opens the set of a key, or makes it where there is none: `.created` tells which. The values, mode and owner of one that
-   * exists are left as they are. One whose maker has left it half-made for 5 seconds is removed, and made anew.
+   * exists are left as they are, and so is its count, unless that is less: `EINVAL`, as of semget. One whose maker has left it
+   * half-made for 5 seconds is removed, and made anew.
    * Throws as `openSync` and `create` do.
    */
   static openOrCreate(key: number, options: SysvSemaphoreSetCreateOptions): SysvSemaphoreSet {
     const checked = checkPublicKey(key);
-    checkCreate(options);
+    const { count } = checkCreate(options);
     return openOrCreate(
-      () => openOrClear(checked),
-      () => SysvSemaphoreSet.create(checked, options),
+      () => largeEnough(openOrClear(checked), count),
+      () => createOrAgain(checked, options),
     );
   }
 
@@ -158,8 +161,8 @@ export class SysvSemaphoreSet extends SysvObject {
    *   `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    */
   tryOp(operations: SemaphoreOperation | readonly SemaphoreOperation[]): boolean {
-    this.checkOpen();
     const checked = checkOperations(operations, this.#count);
+    this.checkOpen(); // now: a getter of an operation may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(keyOfOperations(checked))) return false;
     return native.sysvSemOperate(this.id, checked, 0, 0);
   }
@@ -280,18 +283,44 @@ function tryOpen(key: number): SysvSemaphoreSet | null {
   }
 }
 
+/** One that somebody removes while it is being made is made again. */
+function createOrAgain(key: number, options: SysvSemaphoreSetCreateOptions): SysvSemaphoreSet {
+  for (;;) {
+    try {
+      return SysvSemaphoreSet.create(key, options);
+    } catch (error) {
+      const { syscall } = error as IpcError;
+      if (!isGone(error) || (syscall !== 'semctl' && syscall !== 'semop')) throw error;
+    }
+  }
+}
+
 /** Opens it, or fails with ENOENT: also where it was half-made, for so long that its maker must be dead. */
 function openOrClear(key: number): SysvSemaphoreSet {
-  try {
-    return whenReadySync({ timeout: makingMs }, () => tryOpen(key));
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ETIMEDOUT') throw error;
-    undo(() => {
-      const id = native.sysvSemOpen(key);
-      if (!native.sysvSemIsReady(id)) native.sysvSemRemove(id);
-    });
-    return whenReadySync({ timeout: 0 }, () => tryOpen(key));
+  for (;;) {
+    const id = native.sysvSemOpen(key);
+    try {
+      return whenReadySync({ timeout: makingMs }, () => tryOpen(key));
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ETIMEDOUT') throw error;
+      // Not one that has the key since then: that is just being made, maybe by who has cleared this one away.
+      if (native.sysvSemOpen(key) !== id) continue;
+      undo(() => {
+        if (!native.sysvSemIsReady(id)) native.sysvSemRemove(id);
+      });
+      if (native.sysvSemOpen(key) === id) return whenReadySync({ timeout: 0 }, () => tryOpen(key));
+    }
   }
+}
+
+function largeEnough(set: SysvSemaphoreSet, count: number): SysvSemaphoreSet {
+  if (set.count >= count) return set;
+  const path = `id ${set.id}`;
+  throw new IpcError(
+    'EINVAL',
+    `EINVAL: invalid argument, semget '${path}': the set has ${set.count} semaphores, and ${count} were asked for`,
+    { errno: -constants.errno.EINVAL, syscall: 'semget', path },
+  );
 }
 
 function checkCreate(options: SysvSemaphoreSetCreateOptions) {

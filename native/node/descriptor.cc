@@ -134,9 +134,10 @@ os::Descriptor* OpenDescriptor(Args& args, size_t index, const char* syscall) {
   return descriptor->get();
 }
 
-Napi::Value DescriptorToJs(Napi::Env env, os::UniqueFd fd, os::DescriptorKind kind) {
-  return DescriptorHandle::New(
-      env, os::Ref<os::Descriptor>::Adopt(new os::Descriptor(std::move(fd), kind)));
+Napi::Value DescriptorToJs(Napi::Env env, os::UniqueFd fd, os::DescriptorKind kind,
+                           std::string name) {
+  return DescriptorHandle::New(env, os::Ref<os::Descriptor>::Adopt(
+                                        new os::Descriptor(std::move(fd), kind, std::move(name))));
 }
 
 Napi::Value MovedToJs(Napi::Env env, const os::Result<os::Moved>& moved) {

@@ -4,6 +4,8 @@
 
 #include <napi.h>
 
+#include <string>
+
 #include "node/handle.h"
 #include "os/descriptor.h"
 
@@ -20,7 +22,8 @@ using DescriptorHandle = Handle<DescriptorKind>;
 // closed (EBADF of `syscall`).
 os::Descriptor* OpenDescriptor(Args& args, size_t index, const char* syscall);
 
-Napi::Value DescriptorToJs(Napi::Env env, os::UniqueFd fd, os::DescriptorKind kind);
+Napi::Value DescriptorToJs(Napi::Env env, os::UniqueFd fd, os::DescriptorKind kind,
+                           std::string name = {});
 
 // -1 where it would block.
 Napi::Value MovedToJs(Napi::Env env, const os::Result<os::Moved>& moved);

@@ -24,7 +24,7 @@ os::MqUse UseFrom(Args& args, size_t index) {
 
 Napi::Value QueueToJs(Napi::Env env, os::Result<os::UniqueFd> fd, const std::string& name) {
   if (!fd.ok()) return Fail(env, fd.error(), name);
-  return DescriptorToJs(env, std::move(fd.value()), os::DescriptorKind::kOther);
+  return DescriptorToJs(env, std::move(fd.value()), os::DescriptorKind::kOther, name);
 }
 
 // mqCreate(name, use, maxMessages, messageSize, mode, uid, gid)
@@ -81,7 +81,7 @@ Napi::Value Stat(const Napi::CallbackInfo& info) {
   const os::Descriptor* queue = OpenDescriptor(args, 0, "fstat");
   if (queue == nullptr) return info.Env().Undefined();
   const os::Result<os::FileStatus> status = os::StatusOf(queue->fd());
-  if (!status.ok()) return Fail(info.Env(), status.error());
+  if (!status.ok()) return Fail(info.Env(), status.error(), queue->name());
   return StatusToJs(info.Env(), status.value());
 }
 
@@ -91,7 +91,7 @@ Napi::Value Attributes(const Napi::CallbackInfo& info) {
   const os::Descriptor* queue = OpenDescriptor(args, 0, "mq_getattr");
   if (queue == nullptr) return info.Env().Undefined();
   const os::Result<os::MqAttributes> attributes = os::AttributesOfMq(queue->fd());
-  if (!attributes.ok()) return Fail(info.Env(), attributes.error());
+  if (!attributes.ok()) return Fail(info.Env(), attributes.error(), queue->name());
   const os::MqAttributes& value = attributes.value();
   Napi::Array list = Napi::Array::New(info.Env(), 4);
   list.Set(0u, static_cast<double>(value.limits.messages));
@@ -108,7 +108,7 @@ Napi::Value SetNonBlocking(const Napi::CallbackInfo& info) {
   const bool non_blocking = args.Flag(1);
   if (!args.ok()) return info.Env().Undefined();
   const os::Result<void> set = os::SetMqNonBlocking(queue->fd(), non_blocking);
-  return set.ok() ? info.Env().Undefined() : Fail(info.Env(), set.error());
+  return set.ok() ? info.Env().Undefined() : Fail(info.Env(), set.error(), queue->name());
 }
 
 // mqSend(queue, data, priority, looks): -1 where it is full, also at so many further looks
@@ -119,11 +119,10 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   const uint32_t priority = static_cast<uint32_t>(args.Integer(2, 0, UINT32_MAX));
   const uint32_t looks = args.Looks(3);
   if (!args.ok()) return info.Env().Undefined();
-  return MovedToJs(
-      info.Env(),
-      os::TryPatiently(
-          looks, [&] { return os::SendToMq(queue->fd(), data.data, data.length, priority); },
-          os::WouldBlock));
+  const os::Result<os::Moved> sent = os::TryPatiently(
+      looks, [&] { return os::SendToMq(queue->fd(), data.data, data.length, priority); },
+      os::WouldBlock);
+  return sent.ok() ? MovedToJs(info.Env(), sent) : Fail(info.Env(), sent.error(), queue->name());
 }
 
 // mqReceive(queue, into, looks): length + priority * kPriorityUnit; -1 where it is empty
@@ -137,7 +136,7 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
   const os::Result<os::Moved> length = os::TryPatiently(
       looks, [&] { return os::ReceiveFromMq(queue->fd(), into.data, into.length, &priority); },
       os::WouldBlock);
-  if (!length.ok()) return Fail(info.Env(), length.error());
+  if (!length.ok()) return Fail(info.Env(), length.error(), queue->name());
   if (!length.value().has_value()) return Napi::Number::New(info.Env(), kNothingNow);
   return Napi::Number::New(info.Env(),
                            static_cast<double>(*length.value()) + priority * kPriorityUnit);
@@ -155,7 +154,7 @@ Napi::Value NoticeAsk(const Napi::CallbackInfo& info) {
   const os::Descriptor* socket = OpenDescriptor(args, 1, "mq_notify");
   if (!args.ok()) return info.Env().Undefined();
   const os::Result<void> asked = os::AskForNotice(queue->fd(), socket->fd());
-  return asked.ok() ? info.Env().Undefined() : Fail(info.Env(), asked.error());
+  return asked.ok() ? info.Env().Undefined() : Fail(info.Env(), asked.error(), queue->name());
 }
 
 // mqNoticeTake(socket): 0 none, 1 a message has arrived, 2 the registration was removed

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "os/moved.h"
 #include "os/poll_set.h"
@@ -30,10 +31,13 @@ enum class DescriptorKind { kSocket, kPipeReader, kPipeWriter, kOther };
 
 class Descriptor : public RefCounted<Descriptor> {
  public:
-  Descriptor(UniqueFd fd, DescriptorKind kind) : fd_(std::move(fd)), kind_(kind) {}
+  // `name`: how errors call what is open, if that has a name.
+  Descriptor(UniqueFd fd, DescriptorKind kind, std::string name = {})
+      : fd_(std::move(fd)), kind_(kind), name_(std::move(name)) {}
   ~Descriptor();
 
   DescriptorKind kind() const { return kind_; }
+  const std::string& name() const { return name_; }
   int fd() const { return fd_.get(); }
   // What our own calls use; never blocks a pipe.
   int own();
@@ -52,6 +56,7 @@ class Descriptor : public RefCounted<Descriptor> {
  private:
   UniqueFd fd_;
   const DescriptorKind kind_;
+  const std::string name_;
   UniqueFd own_;            // of a pipe
   bool own_tried_ = false;  // for good
   bool made_non_blocking_ = false;

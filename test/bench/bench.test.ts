@@ -5,12 +5,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MessageQueue } from 'interproc';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Ball, pinging, ponging, receiving } from '../../bench/contenders/called.js';
+import type { Task } from '../../bench/contenders/contender.js';
+import { Inbox, Letter, type Mail, mailing } from '../../bench/contenders/mailing.js';
 import { FrameReader } from '../../bench/contenders/net-frames.js';
 import { scenarios } from '../../bench/scenarios/registry.js';
-import type { Method, Scenario } from '../../bench/scenarios/scenario.js';
+import type { Method, QueueCalls, Scenario } from '../../bench/scenarios/scenario.js';
 import { parseCpuList } from '../../bench/support/cpus.js';
+import { isKeyOf, keysOf, namesOf } from '../../bench/support/kernel-objects.js';
 import { parseOptions } from '../../bench/support/options.js';
 import { pathsOf } from '../../bench/support/paths.js';
 import { majority, placementDuring, placementOf } from '../../bench/support/placement.js';
@@ -99,6 +103,18 @@ describe('the statistics', () => {
       latencies: new Map(),
     });
     expect(alone?.toPeers).toBeNull();
+  });
+
+  it('take nothing of ours for a peer', () => {
+    const scenario = scenarios.find(({ id }) => id === 'queue/pair/64B/posix') as Scenario;
+    const samples = [
+      sample('floor', 0, 1),
+      sample('interproc', 0, 20),
+      sample('interproc-owned', 0, 10),
+      sample('koffi', 0, 40),
+    ];
+    const summary = summarize({ scenario, placement: null, samples, latencies: new Map() });
+    expect(summary.map(({ toPeers }) => toPeers)).toEqual([40, 2, 4, 1]);
   });
 
   it('take the round trip in the middle for what a sample of round trips says', () => {
@@ -192,7 +208,8 @@ describe('the command line', () => {
       const ids = contenders.map(({ id }) => id);
       expect(ids).toContain(scenario.reference);
       expect(ids).toContain('interproc');
-      if (!/^(memory|mapped|descriptor)/.test(scenario.id)) expect(ids).toContain('process-send-json');
+      const isOfMessages = !/^(memory|mapped|descriptor|queue|semaphore)/.test(scenario.id);
+      if (isOfMessages) expect(ids).toContain('process-send-json');
     }
   });
 });
@@ -319,6 +336,65 @@ describe('those who are called for what arrives', () => {
   });
 });
 
+describe('those who share queues and semaphores', () => {
+  const shape: QueueCalls = {
+    kind: 'queue',
+    work: 'ping-pong',
+    api: 'posix',
+    bytes: 64,
+    waiting: 'sleeping',
+  };
+
+  it('each put into what the other one takes from', () => {
+    const sides = (['lead', 'follow'] as const).map((role) => ({ shape, role, name: 'name', keys: [1, 2] }));
+    for (const [lead, follow] of [sides.map(namesOf), sides.map(keysOf)]) {
+      expect(lead?.out).toBe(follow?.back);
+      expect(lead?.back).toBe(follow?.out);
+      expect(lead?.out).not.toBe(lead?.back);
+    }
+  });
+
+  it('take out what they have put in themselves, where they are a pair of one', () => {
+    const alone = { shape: { ...shape, work: 'pair' }, role: 'lead', name: 'name', keys: [1] } as const;
+    for (const { out, back } of [namesOf(alone), keysOf({ ...alone, keys: [1] })]) expect(out).toBe(back);
+  });
+
+  /** A queue in this process, which has nothing to wait for. */
+  function queueOf(letter: Letter): Mail & { messages: Buffer[] } {
+    const messages: Buffer[] = [];
+    const put = () => void messages.push(Buffer.from(letter.whole));
+    return { letter, messages, put, get: () => messages.shift() as Buffer };
+  }
+
+  const task = { role: 'lead', most: 10 } as Task;
+
+  it('find a message of a pair that is wrong', async () => {
+    const mail = queueOf(new Letter(64));
+    const side = mailing(task, { ...shape, work: 'pair' }, mail);
+    await side.run(3);
+    side.verify?.();
+    mail.messages.push(Buffer.alloc(64));
+    await expect(side.run(3)).rejects.toThrow('message 1 came out of order, as 0');
+    expect(() => new Inbox(64).message(65)).toThrow('a message has 65 bytes, and not 64');
+  });
+
+  it('play ping-pong, keep the time of each round trip, and find an answer that is wrong', async () => {
+    const [there, back] = [queueOf(new Letter(64)), queueOf(new Letter(64))];
+    const later = async (mail: typeof there): Promise<Buffer> => {
+      while (mail.messages.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      return mail.messages.shift() as Buffer;
+    };
+    const ping = mailing(task, shape, { ...there, get: () => later(back) });
+    const pong = mailing({ ...task, role: 'follow' }, shape, { ...back, get: () => later(there) });
+    for (const count of [3, 10]) {
+      await Promise.all([pong.run(count), ping.run(count)]);
+      expect(ping.latencies?.()).toHaveLength(count);
+    }
+    back.messages.push(Buffer.alloc(64));
+    await expect(ping.run(1)).rejects.toThrow('round trip 0 came back wrong');
+  });
+});
+
 describe('the bench', () => {
   beforeAll(() => {
     execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'bench'], { cwd: packageRoot });
@@ -354,9 +430,34 @@ describe('the bench', () => {
       }
     }),
     files: readdirSync(folder),
-    memory: readdirSync('/dev/shm').filter((name) => name.startsWith(`interproc-bench-${pid}-`)),
+    memory: readdirSync('/dev/shm').filter((name) => name.includes(`interproc-bench-${pid}-`)),
+    queues: queuesOf(pid),
+    sysv: sysvKeysOf(pid),
   });
-  const nothing = { processes: [], files: [], memory: [] };
+  const nothing = { processes: [], files: [], memory: [], queues: [], sysv: [] };
+
+  /** Where the file system of queues is not mounted, nobody can list them. */
+  const queuesOf = (pid: number | undefined): string[] =>
+    Array.from({ length: 20 }, (_, made) => `interproc-bench-${pid}-${made}`)
+      .flatMap((name) => [`${name}-there`, `${name}-back`])
+      .filter(isQueue);
+
+  function isQueue(name: string): boolean {
+    try {
+      MessageQueue.open(name).close();
+      return true;
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ENOENT' });
+      return false;
+    }
+  }
+
+  const sysvKeysOf = (pid: number | undefined): number[] =>
+    ['msg', 'sem'].flatMap((kind) => {
+      const [, ...lines] = readFileSync(`/proc/sysvipc/${kind}`, 'utf8').trimEnd().split('\n');
+      const keys = lines.map((line) => Number.parseInt(line, 10));
+      return keys.filter((key) => isKeyOf(pid ?? 0, key));
+    });
 
   it('runs, and gives every sample', async () => {
     const file = join(mkdtempSync(join(tmpdir(), 'interproc-test-bench-')), 'bench.json');
@@ -394,6 +495,19 @@ describe('the bench', () => {
     expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
   });
 
+  it('runs over every kind of queue and semaphore', async () => {
+    const only = '^(queue|semaphore)/.*(posix|sysv|one-cpu)/(floor|interproc|interproc-owned)$';
+    const bench = start('--only', only);
+    expect(await bench.ended).toEqual([0, null]);
+    expect(bench.said.stderr).toBe('');
+    const ids = scenarios
+      .map(({ id }) => id)
+      .filter((id) => /^(queue|semaphore)/.test(id) && !id.endsWith('two-cpus'));
+    expect(bench.said.stdout.split('\n').filter((line) => /^(queue|semaphore)/.test(line))).toEqual(ids);
+    expect(ids).toHaveLength(14);
+    expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
   it('ends with 1 and the reason when a side ends early', async () => {
     const bench = start('--only', 'one-way/1MiB/in-place/one-cpu/(net|interproc)$');
     let peer: string | undefined;
@@ -405,6 +519,29 @@ describe('the bench', () => {
     expect(await bench.ended).toEqual([1, null]);
     expect(bench.said.stderr).toMatch(/bench: one-way.* ended early: SIGKILL/);
     expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
+  it.each(['queue', 'semaphore'])('leaves no %s behind when a side ends early', async (kind) => {
+    const bench = start('--only', `^${kind}/ping-pong/.*sysv/one-cpu/interproc$`);
+    let peer: string | undefined;
+    while (peer === undefined) {
+      await new Promise((resolve) => setImmediate(resolve));
+      [peer] = leftOf(bench.folder, undefined).processes;
+    }
+    expect(sysvKeysOf(bench.child.pid)).toHaveLength(2);
+    process.kill(Number(peer), 'SIGKILL');
+    expect(await bench.ended).toEqual([1, null]);
+    expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
+  it.each(['posix', 'sysv'])('leaves no queue of %s behind when it is told to end', async (api) => {
+    const bench = start('--only', `^queue/ping-pong/.*${api}/one-cpu/interproc$`);
+    const made = () => (api === 'sysv' ? sysvKeysOf : queuesOf)(bench.child.pid);
+    while (made().length < 2) await new Promise((resolve) => setImmediate(resolve));
+    bench.child.kill('SIGTERM');
+    expect(await bench.ended).toEqual([143, null]);
+    const { processes, ...objects } = leftOf(bench.folder, bench.child.pid);
+    expect({ processes: [], ...objects }).toEqual(nothing);
   });
 
   it('leaves nothing behind when it is told to end', async () => {

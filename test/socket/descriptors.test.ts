@@ -265,7 +265,7 @@ describe.each(types)('descriptors over a %s socket', (type) => {
        const later = socket.receiveSync();
        assert.equal(later.fds.length, 5);
        assert.equal(later.fdsTruncated, false);`,
-      { args: [type], fds: [second.fd], wrapper: ['prlimit', '--nofile=60'] },
+      { args: [type], fds: [second.fd], wrapper: ['prlimit', '--nofile=120'] },
     );
     trySend(first, 'x', { fds: Array(5).fill(file) });
     trySend(first, 'y', { fds: Array(5).fill(file) });
@@ -475,7 +475,7 @@ describe('descriptors on their way', () => {
       }
       assert.ok(count > 0);
       assert.equal(first.trySend('again', { fds: [1] }), true);`;
-    expect(await runPeer(source, { wrapper: ['prlimit', '--nofile=60'] })).toMatchObject(clean);
+    expect(await runPeer(source, { wrapper: ['prlimit', '--nofile=120'] })).toMatchObject(clean);
   });
 
   it('that lead in a circle are collected by the kernel', async () => {

@@ -289,7 +289,7 @@ describe('a server without free descriptors', () => {
     await send('ready');
     await next();
     take();`;
-  const limited = { wrapper: ['prlimit', '--nofile=60'] };
+  const limited = { wrapper: ['prlimit', '--nofile=120'] };
 
   async function withClients(source: string): Promise<void> {
     const address = abstractName();
@@ -317,7 +317,7 @@ describe('a server without free descriptors', () => {
     const warnedOnce = async () => {
       await new Promise(setImmediate);
       assert.equal(warnings.length, 1, warnings.join());
-      assert.match(warnings[0], /server of stream sockets can't accept.*EMFILE.*60 open files/);
+      assert.match(warnings[0], /server of stream sockets can't accept.*EMFILE.*120 open files/);
     };`;
 
   it('accepts when there are some again, having warned once: a promise', () =>
@@ -374,7 +374,7 @@ describe('a server without free descriptors', () => {
 
   it('says EMFILE where it does not wait, or waits in vain, and loses nobody', () =>
     withClients(`${echo}
-      const failure = { code: 'EMFILE', syscall: 'accept', message: /60 open files/ };
+      const failure = { code: 'EMFILE', syscall: 'accept', message: /120 open files/ };
       assert.throws(() => server.tryAccept(), failure);
       assert.throws(() => server.acceptSync({ timeout: 1 }), failure);
       await assert.rejects(server.accept({ timeout: 0 }), failure);
@@ -420,7 +420,7 @@ describe('who connects without free descriptors', () => {
       UnixStream.connectSync(args[0]).close();
       const taken = [];
       try { for (;;) taken.push(openSync('/dev/null')); } catch {}
-      assert.throws(() => UnixStream.connectSync(args[0]), { code: 'EMFILE', syscall: 'socket', message: /60 open files/ });
+      assert.throws(() => UnixStream.connectSync(args[0]), { code: 'EMFILE', syscall: 'socket', message: /120 open files/ });
       assert.throws(() => UnixStream.tryConnect(args[0]), { code: 'EMFILE' });
       assert.throws(() => socketPair('stream'), { code: 'EMFILE', syscall: 'socketpair' });
       assert.throws(() => UnixDatagram.create(), { code: 'EMFILE' });
@@ -431,7 +431,7 @@ describe('who connects without free descriptors', () => {
       assert.throws(() => socketPair('stream'), { code: 'EMFILE', syscall: 'socketpair' });
       UnixStream.connectSync(args[0]).close();
       (await UnixStream.connect(args[0])).close();`;
-    expect(await runPeer(source, { args: [address], wrapper: ['prlimit', '--nofile=60'] })).toMatchObject(
+    expect(await runPeer(source, { args: [address], wrapper: ['prlimit', '--nofile=120'] })).toMatchObject(
       clean,
     );
     server.close();
