@@ -393,7 +393,9 @@ export interface Native {
   posixSemCreate(name: string, value: number, ...access: NativeAccess): NativeFile;
   posixSemOpen(name: string): NativeFile;
   posixSemInit(mapping: NativeMapping, offset: number, value: number): void;
-  /** Gives 1 when a permit was taken, 0 where the memory is gone. */
+  /** While there is no permit, at most so long. Counts in `waiters`, whatever becomes of its worker meanwhile. */
+  posixSemSleep(mapping: NativeMapping, nanoseconds: number): void;
+  /** Gives 1 when a permit was taken, 0 where the memory is gone. REQUIRES a mapping that is for these calls alone. */
   posixSemAcquireStart(call: number, mapping: NativeMapping): void;
   posixSemStat(name: string): NativeFileStat;
   posixSemValue(name: string): number;
