@@ -4,7 +4,7 @@
  * each permit is accounted for: no message comes twice, or though it was given up; only those are missing that a dead
  * process may have taken; the semaphore lacks what the dead have held, and the set lacks nothing.
  *
- *   node test/chaos/objects-storm.js --kills 500 --seed 7
+ *   npm run chaos:objects -- --kills 500 --seed 7
  *
  * The seed decides who is killed after how long, and what each process does; how far it gets until then is for the machine.
  * Exits with 1 when something is wrong, a process fails, and when those that are left do nothing for 30 s.
