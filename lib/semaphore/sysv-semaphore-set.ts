@@ -161,8 +161,8 @@ export class SysvSemaphoreSet extends SysvObject {
    *   `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    */
   tryOp(operations: SemaphoreOperation | readonly SemaphoreOperation[]): boolean {
-    this.checkOpen();
     const checked = checkOperations(operations, this.#count);
+    this.checkOpen(); // now: a getter of an operation may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(keyOfOperations(checked))) return false;
     return native.sysvSemOperate(this.id, checked, 0, 0);
   }
@@ -285,15 +285,19 @@ function tryOpen(key: number): SysvSemaphoreSet | null {
 
 /** Opens it, or fails with ENOENT: also where it was half-made, for so long that its maker must be dead. */
 function openOrClear(key: number): SysvSemaphoreSet {
-  try {
-    return whenReadySync({ timeout: makingMs }, () => tryOpen(key));
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ETIMEDOUT') throw error;
-    undo(() => {
-      const id = native.sysvSemOpen(key);
-      if (!native.sysvSemIsReady(id)) native.sysvSemRemove(id);
-    });
-    return whenReadySync({ timeout: 0 }, () => tryOpen(key));
+  for (;;) {
+    const id = native.sysvSemOpen(key);
+    try {
+      return whenReadySync({ timeout: makingMs }, () => tryOpen(key));
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ETIMEDOUT') throw error;
+      // Not one that has the key since then: that is just being made, maybe by who has cleared this one away.
+      if (native.sysvSemOpen(key) !== id) continue;
+      undo(() => {
+        if (!native.sysvSemIsReady(id)) native.sysvSemRemove(id);
+      });
+      if (native.sysvSemOpen(key) === id) return whenReadySync({ timeout: 0 }, () => tryOpen(key));
+    }
   }
 }
 

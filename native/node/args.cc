@@ -1,7 +1,6 @@
 #include "node/args.h"
 
 #include <climits>
-#include <cmath>
 
 namespace interproc::node {
 namespace {
@@ -58,12 +57,15 @@ int64_t Args::Integer(size_t index, int64_t least, int64_t most) {
   if (!ok_) return least;
   double value = 0;
   const bool is_number = napi_get_value_double(info_.Env(), info_[index], &value) == napi_ok;
-  if (!is_number || std::trunc(value) != value || value < static_cast<double>(least) ||
-      value > static_cast<double>(most)) {
+  // The other way round, a cast of what is out of range would be undefined; NaN is never in range.
+  const bool in_range =
+      is_number && value >= static_cast<double>(least) && value <= static_cast<double>(most);
+  const int64_t integer = in_range ? static_cast<int64_t>(value) : least;
+  if (!in_range || static_cast<double>(integer) != value) {
     Reject("an integer in range");
     return least;
   }
-  return static_cast<int64_t>(value);
+  return integer;
 }
 
 int Args::Int(size_t index) { return static_cast<int>(Integer(index, INT_MIN, INT_MAX)); }

@@ -160,6 +160,8 @@ Result<std::vector<SysvSemStatus>> ListSysvSem() {
 Result<std::vector<uint16_t>> ValuesOfSysvSem(int id) {
   const Result<SysvSemStatus> status = StatSysvSem(id);
   if (!status.ok()) return status.error();
+  // Sysctl kernel.sem can allow sets of more than operations can name.
+  if (status.value().count > kCountMax) return Error{EOVERFLOW, "semctl"};
   // The kernel writes as many as the set has, and the id could be another one's by now.
   std::vector<uint16_t> values(kCountMax);
   SemArgument argument;
@@ -171,6 +173,8 @@ Result<std::vector<uint16_t>> ValuesOfSysvSem(int id) {
 }
 
 Result<void> SetValuesOfSysvSem(int id, std::vector<uint16_t> values) {
+  const Result<SysvSemStatus> status = StatSysvSem(id);  // fails where nobody may look at it
+  if (status.ok() && status.value().count > kCountMax) return Error{EOVERFLOW, "semctl"};
   values.resize(kCountMax);  // it reads as many, too
   SemArgument argument;
   argument.array = values.data();
