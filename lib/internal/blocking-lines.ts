@@ -38,12 +38,15 @@ interface BlockingWork<T> extends Work<T> {
 const looksBlocking = 64;
 
 /**
- * As `attempt`, which once gave `again`: where the object is none any more after that, it was removed. The kernel says so
- * (EIDRM) only to those who sleep in it.
+ * `step` is as `attempt`, which once gave `again`, or stood behind others: where the object is none any more after that, it
+ * was removed. The kernel says so (EIDRM) only to those who sleep in it.
  */
 function unlessRemoved<Now extends unknown[], T>(attempt: (...now: Now) => T | typeof again) {
   let wasThere = false;
-  return (...now: Now): T | typeof again => {
+  const waits = () => {
+    wasThere = true;
+  };
+  const step = (...now: Now): T | typeof again => {
     try {
       const done = attempt(...now);
       wasThere = true;
@@ -56,6 +59,7 @@ function unlessRemoved<Now extends unknown[], T>(attempt: (...now: Now) => T | t
       throw new IpcError('EIDRM', `EIDRM: identifier removed, ${syscall}${about}`, { errno, syscall, path });
     }
   };
+  return { step, waits };
 }
 
 export class BlockingLine {
@@ -87,7 +91,7 @@ export class BlockingLine {
 
   #workOf<Raw, T>({ now, start, made }: Blocking<Raw, T>): Work<T> {
     const work: BlockingWork<T> = {
-      step: unlessRemoved((looks) => {
+      ...unlessRemoved((looks: number) => {
         if (this.#waiting === undefined) return now(looks, 0);
         const raw = this.#result<Raw>();
         return raw === undefined ? again : made(raw.value);
@@ -171,7 +175,7 @@ export class BlockingLines {
   runSync<Raw, T>(wanted: string, { call, now }: Blocking<Raw, T>, options: SyncWaitOptions | undefined): T {
     this.#setup.checkOpen();
     this.#lines.get(wanted)?.turns.checkFree();
-    const within = unlessRemoved(now);
+    const { step: within } = unlessRemoved(now);
     const { value } = waitSync(call, options, (sliceMs) => {
       this.#setup.checkOpen(); // the getter of an option may have closed it
       const done = within(sliceMs > 0 ? looksBlocking : 0, Math.round(sliceMs * 1e6));

@@ -116,7 +116,7 @@ export class SysvSemaphoreSet extends SysvObject {
     const { count } = checkCreate(options);
     return openOrCreate(
       () => largeEnough(openOrClear(checked), count),
-      () => SysvSemaphoreSet.create(checked, options),
+      () => createOrAgain(checked, options),
     );
   }
 
@@ -279,6 +279,18 @@ function tryOpen(key: number): SysvSemaphoreSet | null {
     } catch (error) {
       // Removed since the line above: the key leads nowhere now, or to a new set.
       if (!isGone(error)) throw error;
+    }
+  }
+}
+
+/** One that somebody removes while it is being made is made again. */
+function createOrAgain(key: number, options: SysvSemaphoreSetCreateOptions): SysvSemaphoreSet {
+  for (;;) {
+    try {
+      return SysvSemaphoreSet.create(key, options);
+    } catch (error) {
+      const { syscall } = error as IpcError;
+      if (!isGone(error) || (syscall !== 'semctl' && syscall !== 'semop')) throw error;
     }
   }
 }
