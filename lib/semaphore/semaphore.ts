@@ -137,14 +137,20 @@ export class Semaphore {
    * and so works on when `memory` is closed or shows another part. man 3 sem_init.
    *
    * @param offset Bytes from the start of `memory`, a multiple of 8.
-   * @throws `ERR_INTERPROC_READ_ONLY`; `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   * @throws `ERR_INTERPROC_READ_ONLY`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`; `ERR_INVALID_ARG_TYPE`,
+   *   `ERR_OUT_OF_RANGE`.
    */
   static at(memory: SharedRegion, offset: number, options?: SemaphoreAtOptions): Semaphore {
     const { initial } = checkOptions(options);
     const value = initial === undefined ? undefined : checkInitial(initial);
     const mapping = partOf(memory, offset);
-    if (value !== undefined) native.posixSemInit(mapping, 0, value);
-    return new Semaphore(construct, { mapping, name: null, created: value !== undefined });
+    const semaphore = new Semaphore(construct, { mapping, name: null, created: value !== undefined });
+    if (value === undefined) return semaphore;
+    native.posixSemInit(mapping, 0, value);
+    if (native.mappingFault(mapping) === 0) return semaphore;
+    // It was made in memory that nobody else has.
+    semaphore.close();
+    throw semaphore.#truncatedError();
   }
 
   /** Removes the name; who has the semaphore open keeps it. man 3 sem_unlink. Throws `ENOENT`, `EACCES`, `EPERM`. */
@@ -250,7 +256,11 @@ export class Semaphore {
       if (there === value) break;
       value = there;
     }
-    if (value === 0) this.#checkWhole(words);
+    if (value === 0 && !this.#isWhole(words)) {
+      // They went to memory that nobody else has, where we would find them.
+      Atomics.store(words, index, 0);
+      throw this.#truncatedError();
+    }
     // After the value: who goes to sleep counts himself first, and looks at the value after that (sleep() of the kernel
     // does, under its lock). So one of the two sees the other.
     if (Atomics.load(words, this.#waiters) !== 0) {
@@ -373,11 +383,17 @@ export class Semaphore {
     return new IpcError('ERR_INTERPROC_CLOSED', `${this.#what} is closed`);
   }
 
-  /** That the memory is there: where somebody has truncated it, all of it reads as zeros. */
   #checkWhole(words: Int32Array): void {
-    if (Atomics.load(words, this.#private) !== 0) return;
-    if (native.mappingFault(this.#setup.mapping) === 0) return;
-    throw new IpcError(
+    if (!this.#isWhole(words)) throw this.#truncatedError();
+  }
+
+  /** Whether the memory is there: where somebody has truncated it, all of it reads as zeros. */
+  #isWhole(words: Int32Array): boolean {
+    return Atomics.load(words, this.#private) !== 0 || native.mappingFault(this.#setup.mapping) === 0;
+  }
+
+  #truncatedError(): IpcError {
+    return new IpcError(
       'ERR_INTERPROC_TRUNCATED',
       `${this.#what} is gone: its memory was truncated by another process`,
     );
