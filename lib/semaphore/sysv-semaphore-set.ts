@@ -8,7 +8,7 @@ import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkInteger, checkOptions } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
-import { openOrCreate, undo } from '../internal/factories.js';
+import { openOrCreate } from '../internal/factories.js';
 import { checkId, checkKey, checkPublicKey, dateOf, type Key, keyOf } from '../internal/keys.js';
 import { type NativeSysvSemStat, native } from '../internal/native.js';
 import { isGone, SysvObject, type SysvSetup } from '../internal/sysv-object.js';
@@ -285,15 +285,19 @@ function tryOpen(key: number): SysvSemaphoreSet | null {
 
 /** Opens it, or fails with ENOENT: also where it was half-made, for so long that its maker must be dead. */
 function openOrClear(key: number): SysvSemaphoreSet {
-  try {
-    return whenReadySync({ timeout: makingMs }, () => tryOpen(key));
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ETIMEDOUT') throw error;
-    undo(() => {
-      const id = native.sysvSemOpen(key);
-      if (!native.sysvSemIsReady(id)) native.sysvSemRemove(id);
-    });
-    return whenReadySync({ timeout: 0 }, () => tryOpen(key));
+  for (;;) {
+    const id = native.sysvSemOpen(key);
+    try {
+      return whenReadySync({ timeout: makingMs }, () => tryOpen(key));
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ETIMEDOUT') throw error;
+      // That very one: what the key leads to now another process may have made a moment ago.
+      try {
+        if (!native.sysvSemIsReady(id)) native.sysvSemRemove(id);
+      } catch (failure) {
+        if (!isGone(failure)) throw error;
+      }
+    }
   }
 }
 
