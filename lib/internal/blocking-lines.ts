@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:os';
 import { IpcError } from '../errors.js';
+import { checkOptions } from './arguments.js';
 import { BackgroundCall } from './background-call.js';
 import { again, Turns, type Work } from './turns.js';
 import { type SyncWaitOptions, type WaitOptions, WaitTimers, waitSync } from './waiting.js';
@@ -68,7 +69,7 @@ export class BlockingLine {
   #waiting: { call: BackgroundCall<any>; work: Work<any> } | undefined;
 
   /** `told`: whether anybody waits. */
-  constructor(setup: BlockingSetup, timers: WaitTimers, told: (waits: boolean) => void) {
+  constructor(setup: BlockingSetup, timers: WaitTimers, told: (waits: boolean) => void = () => {}) {
     this.#setup = setup;
     this.#timers = timers;
     this.turns = new Turns({
@@ -137,6 +138,12 @@ export class BlockingLine {
   }
 }
 
+/** Before the line is chosen: the getter of an option may have other calls stand in one. */
+function readOnce(options: WaitOptions): WaitOptions {
+  const { timeout, signal } = checkOptions(options);
+  return { timeout, signal } as WaitOptions;
+}
+
 export class BlockingLines {
   readonly #setup: BlockingSetup;
   readonly #timers = new WaitTimers();
@@ -160,7 +167,8 @@ export class BlockingLines {
   }
 
   run<Raw, T>(wanted: string, blocking: Blocking<Raw, T>, options: WaitOptions | undefined): Promise<T> {
-    return this.#lineOf(wanted).run(blocking, options);
+    const read = options === undefined ? undefined : readOnce(options);
+    return this.#lineOf(wanted).run(blocking, read);
   }
 
   /** As `run`, blocking the calling thread. */

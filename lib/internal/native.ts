@@ -386,19 +386,14 @@ export interface Native {
   ): number;
   /** Gives the length. */
   sysvMqSendStart(call: number, id: number, type: number | bigint, data: Uint8Array): void;
-  /** Gives the type, of 8 bytes, and behind that the message: at most `size` bytes, unless it `grows`. */
-  sysvMqReceiveStart(
-    call: number,
-    id: number,
-    type: number | bigint,
-    flags: number,
-    size: number,
-    grows: boolean,
-  ): void;
+  /** Gives the type, of 8 bytes, and behind that the message, at most `size` bytes. */
+  sysvMqReceiveStart(call: number, id: number, type: number | bigint, flags: number, size: number): void;
 
   posixSemCreate(name: string, value: number, ...access: NativeAccess): NativeFile;
   posixSemOpen(name: string): NativeFile;
   posixSemInit(mapping: NativeMapping, offset: number, value: number): void;
+  /** Gives 1 when a permit was taken, 0 where the memory is gone. */
+  posixSemAcquireStart(call: number, mapping: NativeMapping): void;
   posixSemStat(name: string): NativeFileStat;
   posixSemValue(name: string): number;
   posixSemUnlink(name: string): void;

@@ -1,5 +1,6 @@
 /** Where what is read lands, before anybody knows how much it is: one piece of memory for all reads of this thread. */
 import { Buffer } from 'node:buffer';
+import threads from 'node:worker_threads';
 import { checkInteger, checkOptions, invalidType, invalidValue } from './arguments.js';
 import { bufferOver, byteLengthOf, bytesOf, copyOut, isBytes, isPlainBuffer, lengthOf } from './bytes.js';
 
@@ -32,7 +33,7 @@ const smallBytes = 2048;
 /** Of typed arrays over what is kept. */
 const alignment = 8;
 
-let scratch = Buffer.allocUnsafeSlow(readSize);
+let scratch = newScratch(readSize);
 /** By the last read. */
 let asked = readSize;
 
@@ -51,9 +52,20 @@ export function checkTarget(options: ReadOptions | undefined): Target {
 
 /** Memory of at least `size` bytes, for one read. What it got is copied or kept before the next. */
 export function scratchOf(size: number): Buffer {
-  if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(Math.max(size, readSize));
+  if (scratch.length < size) scratch = newScratch(Math.max(size, readSize));
   asked = size;
   return scratch;
+}
+
+/** Several that are kept share it: who transfers one to a worker must not take the others away, as with Node's own pool. */
+function newScratch(size: number): Buffer {
+  const memory = Buffer.allocUnsafeSlow(size);
+  try {
+    threads.markAsUntransferable(memory.buffer);
+  } catch {
+    // A runtime that has not that.
+  }
+  return memory;
 }
 
 /** `length` bytes of the scratch memory, from `offset` on, as a Buffer that is the caller's alone. */

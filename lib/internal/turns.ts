@@ -302,7 +302,11 @@ export class Turns {
 
   #takeBack(request: TurnRequest<any>, lastTry: boolean): boolean {
     if (lastTry) this.#serveAll();
-    if (request.line === undefined) return false;
+    if (request.line === undefined) {
+      // It was served, and those behind it were looked at: what would have told of more may have ended with it.
+      if (!this.idle) this.#serveLater();
+      return false;
+    }
     if (request.work.giveUp?.() === false) {
       this.#requests.remove(request);
       if (this.#isSettled(request)) {

@@ -45,8 +45,8 @@ export interface Wanted {
   /** Bits of `flag`. */
   flags: number;
   target: Target;
-  /** At most so many bytes; undefined: however many there are. */
-  most: number | undefined;
+  /** At most so many bytes. */
+  most: number;
   big: boolean;
 }
 
@@ -61,7 +61,7 @@ const anything: Wanted = {
   type: 0,
   flags: 0,
   target: checkTarget(undefined),
-  most: undefined,
+  most: maxSize,
   big: false,
 };
 
@@ -84,16 +84,14 @@ export function checkWanted(options: SysvReceiveOptions | undefined): Wanted {
   const type = given.type === undefined ? 0 : checkTypeFrom(given.type, 'options.type', -maxType);
   const except = checkBoolean(given.except, 'options.except', false);
   const truncate = checkBoolean(given.truncate, 'options.truncate', false);
-  const size = given.size === undefined ? undefined : checkInteger(given.size, 'options.size', 0, maxSize);
+  const size = given.size === undefined ? maxSize : checkInteger(given.size, 'options.size', 0, maxSize);
   const target = checkTarget(given.into === undefined ? undefined : { into: given.into });
-  const most = truncate && target.into !== undefined ? Math.min(size ?? maxSize, target.size) : size;
   if (except && type <= 0) throw outOfRange('options.type', '> 0 where except is true', type);
   return {
     type,
-    // Where nothing says how long it may be, it would be cut at what we happen to have room for.
-    flags: (except ? flag.except : 0) | (truncate && most !== undefined ? flag.truncate : 0),
+    flags: (except ? flag.except : 0) | (truncate ? flag.truncate : 0),
     target,
-    most,
+    most: truncate && target.into !== undefined ? Math.min(size, target.size) : size,
     big: checkBoolean(given.bigint, 'options.bigint', false),
   };
 }
@@ -112,11 +110,11 @@ export function receiving(id: number, wanted: Wanted): Blocking<Buffer, SysvMess
   return {
     call: 'msgrcv',
     now: (looks, nanoseconds) => receiveNow(id, wanted, looks, nanoseconds),
-    start: (call) => native.sysvMqReceiveStart(call, id, type, flags, most ?? usualSize, most === undefined),
+    start: (call) => native.sysvMqReceiveStart(call, id, type, flags, most),
     made: (raw) => {
       const { into, size } = target;
       const length = raw.length - typeBytes;
-      // Its memory may have been moved away meanwhile: the message is out of the queue, and must not be lost.
+      // It is taken: where `into` was moved away meanwhile, it comes in memory of its own.
       const fits = into !== undefined && length <= Math.min(size, lengthOf(into));
       const data = raw.subarray(typeBytes);
       return { type: typeOf(raw, big), data: fits ? placed(into, data) : data };
@@ -140,10 +138,12 @@ export function receiveNow(
 ): SysvMessage<any> | typeof again {
   const { into, size } = target;
   if (into !== undefined) checkLasting(into, size, 'options.into');
-  for (let room = most ?? expected; ; room *= 2) {
+  for (let room = Math.min(most, expected); ; room = Math.min(most, 2 * room)) {
     const raw = scratchOf(typeBytes + room);
+    // What is longer than expected is not to be cut for that.
+    const now = room < most ? flags & ~flag.truncate : flags;
     try {
-      const length = native.sysvMqReceive(id, type, flags, raw, room, looks, nanoseconds);
+      const length = native.sysvMqReceive(id, type, now, raw, room, looks, nanoseconds);
       if (length < 0) return again;
       const given = typeOf(raw, big);
       const fits = into !== undefined && length <= size;
@@ -152,7 +152,7 @@ export function receiveNow(
         : keepScratch(length, typeBytes);
       return { type: given, data };
     } catch (error) {
-      if (most !== undefined || (error as { code?: string }).code !== 'E2BIG') throw error;
+      if (room === most || (error as { code?: string }).code !== 'E2BIG') throw error;
       if (room < readSize / 2) expected = 2 * room;
     }
   }

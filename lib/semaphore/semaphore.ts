@@ -15,15 +15,15 @@ import {
   invalidType,
   outOfRange,
 } from '../internal/arguments.js';
+import { type Blocking, BlockingLine } from '../internal/blocking-lines.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { noNameLeadsTo, openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, type NativeMapping, native } from '../internal/native.js';
 import { isWatchable, mappingOf } from '../internal/region.js';
 import { spaceHint } from '../internal/space.js';
 import { explained } from '../internal/system-error.js';
-import { again, Turns } from '../internal/turns.js';
+import { again } from '../internal/turns.js';
 import { type SyncWaitOptions, type WaitOptions, WaitTimers } from '../internal/waiting.js';
-import { addWordWait, cancelWordWait, holdWordWait } from '../internal/word-waits.js';
 import { listSemaphores, type SemaphoreListEntry } from './list.js';
 import { Permit } from './permit.js';
 
@@ -55,6 +55,8 @@ const longestName = 251; // NAME_MAX without "sem."
 const maxValue = 0x7fff_ffff; // SEM_VALUE_MAX
 const alignment = 8;
 const wordBytes = 4;
+/** As native.mappingFault tells it. */
+const truncated = 1;
 
 export class Semaphore {
   /** The most that `value` can be. */
@@ -67,9 +69,7 @@ export class Semaphore {
   readonly #waiters: number;
   readonly #private: number;
   readonly #timers = new WaitTimers();
-  readonly #turns: Turns;
-  /** The id of our sleep on the value. */
-  #sleep: number | undefined;
+  readonly #line: BlockingLine;
 
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SemaphoreSetup) {
@@ -79,13 +79,14 @@ export class Semaphore {
     this.#value = native.posixSemWords.value / wordBytes;
     this.#waiters = native.posixSemWords.waiters / wordBytes;
     this.#private = native.posixSemWords.private / wordBytes;
-    this.#turns = new Turns({
-      checkOpen: () => this.#checkOpen(),
-      arm: () => this.#fallAsleep(),
-      hold: (waits) => waits || this.#wakeUp(),
-      busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
-      timers: this.#timers,
-    });
+    this.#line = new BlockingLine(
+      {
+        checkOpen: () => this.#checkOpen(),
+        busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
+        path: setup.name ?? '',
+      },
+      this.#timers,
+    );
   }
 
   /**
@@ -137,20 +138,22 @@ export class Semaphore {
    * and so works on when `memory` is closed or shows another part. man 3 sem_init.
    *
    * @param offset Bytes from the start of `memory`, a multiple of 8.
-   * @throws `ERR_INTERPROC_READ_ONLY`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`; `ERR_INVALID_ARG_TYPE`,
-   *   `ERR_OUT_OF_RANGE`.
+   * @throws `ERR_INTERPROC_READ_ONLY`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`, `ERR_INTERPROC_NO_SPACE`;
+   *   `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   static at(memory: SharedRegion, offset: number, options?: SemaphoreAtOptions): Semaphore {
     const { initial } = checkOptions(options);
     const value = initial === undefined ? undefined : checkInitial(initial);
     const mapping = partOf(memory, offset);
+    if (value !== undefined) native.posixSemInit(mapping, 0, value);
     const semaphore = new Semaphore(construct, { mapping, name: null, created: value !== undefined });
-    if (value === undefined) return semaphore;
-    native.posixSemInit(mapping, 0, value);
-    if (native.mappingFault(mapping) === 0) return semaphore;
-    // It was made in memory that nobody else has.
-    semaphore.close();
-    throw semaphore.#truncatedError();
+    try {
+      semaphore.#checkFault();
+      return semaphore;
+    } catch (error) {
+      semaphore.close();
+      throw error;
+    }
   }
 
   /** Removes the name; who has the semaphore open keeps it. man 3 sem_unlink. Throws `ENOENT`, `EACCES`, `EPERM`. */
@@ -206,23 +209,23 @@ export class Semaphore {
   /**
    * Takes a permit, waiting until there is one. man 3 sem_wait, sem_timedwait.
    *
-   * @throws (rejects with) `ETIMEDOUT`; `AbortError`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`; `ENOSYS` past 500
-   *   waits on a kernel without futex_waitv (before Linux 5.16); `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   * @throws (rejects with) `ETIMEDOUT`; `AbortError`; `ERR_INTERPROC_CLOSED`; `ERR_INTERPROC_TRUNCATED`;
+   *   `EAGAIN` without threads; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   acquire(options?: WaitOptions): Promise<Permit> {
-    return this.#turns.run('sem_wait', options, { step: (looks) => this.#take(looks) ?? again });
+    return this.#line.run(this.#acquiring, options);
   }
 
   /** Takes a permit if there is one now, else gives null. man 3 sem_trywait. Throws `ERR_INTERPROC_CLOSED`. */
   tryAcquire(): Permit | null {
-    if (this.#turns.idle) return this.#take(0) ?? null;
+    if (this.#line.turns.idle) return this.#take(0) ?? null;
     this.#checkOpen();
     return null;
   }
 
   /** As `acquire`, blocking the calling thread. `ERR_INTERPROC_BUSY` while asynchronous calls wait. */
   acquireSync(options?: SyncWaitOptions): Permit {
-    return this.#turns.runSync(
+    return this.#line.turns.runSync(
       'sem_wait',
       options,
       { step: (looks) => this.#take(looks) ?? again },
@@ -256,11 +259,7 @@ export class Semaphore {
       if (there === value) break;
       value = there;
     }
-    if (value === 0 && !this.#isWhole(words)) {
-      // They went to memory that nobody else has, where we would find them.
-      Atomics.store(words, index, 0);
-      throw this.#truncatedError();
-    }
+    if (value === 0) this.#checkWhole(words);
     // After the value: who goes to sleep counts himself first, and looks at the value after that (sleep() of the kernel
     // does, under its lock). So one of the two sees the other.
     if (Atomics.load(words, this.#waiters) !== 0) {
@@ -271,13 +270,7 @@ export class Semaphore {
   /** Ends pending calls in `ERR_INTERPROC_CLOSED`; the semaphore stays. man 3 sem_close. Again does nothing. */
   close(): void {
     if (this.#words === undefined) return;
-    this.#turns.close(() => this.#closedError());
-    if (this.#sleep !== undefined) {
-      // It is over already, and that will not be told any more.
-      this.#sleep = undefined;
-      Atomics.sub(this.#words, this.#waiters, 1);
-      this.#passOn();
-    }
+    this.#line.turns.close(() => this.#closedError());
     this.#words = undefined;
     const { mapping, file } = this.#setup;
     native.mappingClose(mapping);
@@ -296,6 +289,18 @@ export class Semaphore {
   /** Pending calls keep the process alive, as a timer does: so it is by default. */
   ref(): this {
     return this.#keep(true);
+  }
+
+  get #acquiring(): Blocking<number, Permit> {
+    return {
+      call: 'sem_wait',
+      now: (looks) => this.#take(looks) ?? again,
+      start: (call) => native.posixSemAcquireStart(call, this.#setup.mapping),
+      made: (taken) => {
+        if (taken === 0) this.#checkWhole(this.#checkOpen());
+        return new Permit(this);
+      },
+    };
   }
 
   get #what(): string {
@@ -320,56 +325,9 @@ export class Semaphore {
     }
   }
 
-  /** Has `serve` called once there may be a permit. */
-  #fallAsleep(): void {
-    if (this.#sleep !== undefined) return;
-    const words = this.#checkOpen();
-    Atomics.add(words, this.#waiters, 1);
-    let id: number | undefined;
-    try {
-      const over = () => {
-        if (this.#sleep === id) this.#wokenUp();
-      };
-      id = addWordWait(this.#setup.mapping, this.#value * wordBytes, 0, over);
-    } finally {
-      if (id === undefined) Atomics.sub(words, this.#waiters, 1);
-    }
-    if (id === undefined) {
-      // There is one by now.
-      setImmediate(() => this.#turns.serve());
-      return;
-    }
-    this.#sleep = id;
-    if (!this.#timers.kept) holdWordWait(id, undefined, false);
-  }
-
-  #wokenUp(): void {
-    this.#sleep = undefined;
-    Atomics.sub(this.#checkOpen(), this.#waiters, 1);
-    this.#turns.serve();
-    // It may have been meant for somebody who has given up meanwhile.
-    if (this.#turns.idle) this.#passOn();
-  }
-
-  /** Nobody waits any more. Where the sleep is over already, its end is about to be told. */
-  #wakeUp(): void {
-    if (this.#sleep === undefined || !cancelWordWait(this.#sleep)) return;
-    this.#sleep = undefined;
-    Atomics.sub(this.#checkOpen(), this.#waiters, 1);
-  }
-
-  /** Wakes somebody else, if there is a permit for him. */
-  #passOn(): void {
-    const words = this.#words;
-    if (words === undefined) return;
-    if (Atomics.load(words, this.#value) !== 0 && Atomics.load(words, this.#waiters) !== 0) {
-      native.futexWake(this.#setup.mapping, this.#value * wordBytes, 1);
-    }
-  }
-
   #keep(kept: boolean): this {
     this.#timers.keep(kept);
-    if (this.#sleep !== undefined) holdWordWait(this.#sleep, undefined, kept);
+    this.#line.keep(kept);
     return this;
   }
 
@@ -383,20 +341,29 @@ export class Semaphore {
     return new IpcError('ERR_INTERPROC_CLOSED', `${this.#what} is closed`);
   }
 
+  /** That the memory is there: where somebody has truncated it, all of it reads as zeros. */
   #checkWhole(words: Int32Array): void {
-    if (!this.#isWhole(words)) throw this.#truncatedError();
+    if (Atomics.load(words, this.#private) !== 0) return;
+    try {
+      this.#checkFault();
+    } catch (error) {
+      Atomics.store(words, this.#value, 0); // what was given into memory that nobody shares is not to be had
+      throw error;
+    }
   }
 
-  /** Whether the memory is there: where somebody has truncated it, all of it reads as zeros. */
-  #isWhole(words: Int32Array): boolean {
-    return Atomics.load(words, this.#private) !== 0 || native.mappingFault(this.#setup.mapping) === 0;
-  }
-
-  #truncatedError(): IpcError {
-    return new IpcError(
-      'ERR_INTERPROC_TRUNCATED',
-      `${this.#what} is gone: its memory was truncated by another process`,
-    );
+  #checkFault(): void {
+    const fault = native.mappingFault(this.#setup.mapping);
+    if (fault === 0) return;
+    throw fault === truncated
+      ? new IpcError(
+          'ERR_INTERPROC_TRUNCATED',
+          `${this.#what} is gone: its memory was truncated by another process`,
+        )
+      : new IpcError(
+          'ERR_INTERPROC_NO_SPACE',
+          `${this.#what} could not get its page (the file system of its memory is full, or could not be read)`,
+        );
   }
 
   #overflow(count: number): IpcError {

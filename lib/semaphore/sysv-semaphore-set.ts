@@ -8,7 +8,7 @@ import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkInteger, checkOptions } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
-import { openOrCreate } from '../internal/factories.js';
+import { openOrCreate, undo } from '../internal/factories.js';
 import { checkId, checkKey, checkPublicKey, dateOf, type Key, keyOf } from '../internal/keys.js';
 import { type NativeSysvSemStat, native } from '../internal/native.js';
 import { isGone, SysvObject, type SysvSetup } from '../internal/sysv-object.js';
@@ -116,7 +116,7 @@ export class SysvSemaphoreSet extends SysvObject {
     const { count } = checkCreate(options);
     return openOrCreate(
       () => largeEnough(openOrClear(checked), count),
-      () => SysvSemaphoreSet.create(checked, options),
+      () => createOrAgain(checked, options),
     );
   }
 
@@ -161,8 +161,8 @@ export class SysvSemaphoreSet extends SysvObject {
    *   `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    */
   tryOp(operations: SemaphoreOperation | readonly SemaphoreOperation[]): boolean {
-    this.checkOpen();
     const checked = checkOperations(operations, this.#count);
+    this.checkOpen(); // now: a getter of an operation may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(keyOfOperations(checked))) return false;
     return native.sysvSemOperate(this.id, checked, 0, 0);
   }
@@ -283,6 +283,18 @@ function tryOpen(key: number): SysvSemaphoreSet | null {
   }
 }
 
+/** One that somebody removes while it is being made is made again. */
+function createOrAgain(key: number, options: SysvSemaphoreSetCreateOptions): SysvSemaphoreSet {
+  for (;;) {
+    try {
+      return SysvSemaphoreSet.create(key, options);
+    } catch (error) {
+      const { syscall } = error as IpcError;
+      if (!isGone(error) || (syscall !== 'semctl' && syscall !== 'semop')) throw error;
+    }
+  }
+}
+
 /** Opens it, or fails with ENOENT: also where it was half-made, for so long that its maker must be dead. */
 function openOrClear(key: number): SysvSemaphoreSet {
   for (;;) {
@@ -291,12 +303,12 @@ function openOrClear(key: number): SysvSemaphoreSet {
       return whenReadySync({ timeout: makingMs }, () => tryOpen(key));
     } catch (error) {
       if ((error as { code?: string }).code !== 'ETIMEDOUT') throw error;
-      // That very one: what the key leads to now another process may have made a moment ago.
-      try {
+      // Not one that has the key since then: that is just being made, maybe by who has cleared this one away.
+      if (native.sysvSemOpen(key) !== id) continue;
+      undo(() => {
         if (!native.sysvSemIsReady(id)) native.sysvSemRemove(id);
-      } catch (failure) {
-        if (!isGone(failure)) throw error;
-      }
+      });
+      if (native.sysvSemOpen(key) === id) return whenReadySync({ timeout: 0 }, () => tryOpen(key));
     }
   }
 }

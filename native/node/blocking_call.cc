@@ -17,7 +17,13 @@ void Deliver(Napi::Env env) {
 // The calls of an env end with it: a thread that waits for ever would stay.
 void CancelAll(EnvData* data) {
   data->calls_over->Close();
-  for (const auto& [id, pending] : data->calls) pending.call->Cancel();
+  data->call_threads->Close();
+  for (const auto& [id, pending] : data->calls) {
+    pending.call->Cancel();
+    if (!pending.give_back || !pending.call->over()) continue;
+    const os::Outcome outcome = pending.call->TakeOutcome();
+    if (outcome.error.number == 0) pending.give_back(outcome);
+  }
   data->calls.clear();
 }
 
@@ -32,6 +38,7 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
   data->calls_waker->Keep(info.Env(), false);
   data->calls_over = os::Ref<os::Completions>::Adopt(
       new os::Completions([waker = data->calls_waker] { waker->Wake(); }));
+  data->call_threads = os::Ref<os::BlockingThreads>::Adopt(new os::BlockingThreads());
   info.Env().AddCleanupHook(CancelAll, data);
   return info.Env().Undefined();
 }
@@ -97,13 +104,14 @@ Napi::Value Take(const Napi::CallbackInfo& info) {
 }  // namespace
 
 Napi::Value StartBlockingCall(Napi::Env env, uint64_t id, os::BlockingCall::Work work,
-                              OutcomeToJs to_js) {
+                              OutcomeToJs to_js, GiveBack give_back) {
   EnvData* data = env.GetInstanceData<EnvData>();
   if (!data->calls_over) return Fail(env, {EINVAL, "callInit"});
   os::Result<os::Ref<os::BlockingCall>> call =
-      os::BlockingCall::Start(std::move(work), [over = data->calls_over, id] { over->Put({id}); });
+      os::BlockingCall::Start(*data->call_threads.get(), std::move(work),
+                              [over = data->calls_over, id] { over->Put({id}); });
   if (!call.ok()) return Fail(env, call.error());
-  data->calls[id] = {call.value(), std::move(to_js)};
+  data->calls[id] = {call.value(), std::move(to_js), std::move(give_back)};
   return env.Undefined();
 }
 

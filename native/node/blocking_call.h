@@ -13,16 +13,19 @@ namespace interproc::node {
 
 // Makes a JS value of what a call gives.
 using OutcomeToJs = std::function<Napi::Value(Napi::Env, os::Outcome)>;
+// Gives back what a call took that nobody is there to get: its worker was terminated.
+using GiveBack = std::function<void(const os::Outcome&)>;
 
 struct PendingCall {
   os::Ref<os::BlockingCall> call;
   OutcomeToJs to_js;
+  GiveBack give_back;
 };
 
 // Starts `work`, which touches no JS and holds what it needs. JS is told of `id` when it is over,
 // and takes the outcome then.
 Napi::Value StartBlockingCall(Napi::Env env, uint64_t id, os::BlockingCall::Work work,
-                              OutcomeToJs to_js);
+                              OutcomeToJs to_js, GiveBack give_back = {});
 
 void InitBlockingCall(Napi::Env env, Napi::Object exports);
 

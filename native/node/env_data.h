@@ -40,6 +40,7 @@ struct EnvData {
   Napi::FunctionReference on_calls_over;
   os::Ref<LoopWaker> calls_waker;
   os::Ref<os::Completions> calls_over;
+  os::Ref<os::BlockingThreads> call_threads;
   std::map<uint64_t, PendingCall> calls;
 
   // unix_socket.cc

@@ -1,5 +1,6 @@
 #include "node/posix_sem.h"
 
+#include "node/blocking_call.h"
 #include "node/mapping.h"
 #include "node/memory_file.h"
 #include "os/posix_sem.h"
@@ -44,6 +45,28 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
   if (!inside) return Fail(info.Env(), {EINVAL, "sem_init"});
   os::InitPosixSem((*mapping)->data() + offset, value);
   return info.Env().Undefined();
+}
+
+// posixSemAcquireStart(call, mapping): a call in the background that gives 1 when a permit was
+// taken, 0 where the memory is gone. The mapping begins with the semaphore.
+Napi::Value AcquireStart(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const uint64_t call_id = args.Size(0);
+  os::Ref<os::Mapping>* mapping = MappingHandle::Of(args, 1);
+  if (!args.ok()) return info.Env().Undefined();
+  const bool fits = *mapping && !(*mapping)->closed() && (*mapping)->length() >= os::kSemSize;
+  if (!fits) return Fail(info.Env(), {EINVAL, "sem_wait"});
+  return StartBlockingCall(
+      info.Env(), call_id,
+      [mapping = *mapping](const os::BlockingCall& call) {
+        return os::AcquirePosixSem(call, *mapping.get());
+      },
+      [](Napi::Env env, const os::Outcome& outcome) -> Napi::Value {
+        return Napi::Number::New(env, static_cast<double>(outcome.number));
+      },
+      [mapping = *mapping](const os::Outcome& outcome) {
+        if (outcome.number == 1) os::ReleasePosixSem(*mapping.get());
+      });
 }
 
 // posixSemStat(name)
@@ -94,6 +117,7 @@ void InitPosixSem(Napi::Env env, Napi::Object exports) {
   exports.Set("posixSemCreate", Napi::Function::New<Create>(env));
   exports.Set("posixSemOpen", Napi::Function::New<Open>(env));
   exports.Set("posixSemInit", Napi::Function::New<Init>(env));
+  exports.Set("posixSemAcquireStart", Napi::Function::New<AcquireStart>(env));
   exports.Set("posixSemStat", Napi::Function::New<Stat>(env));
   exports.Set("posixSemValue", Napi::Function::New<Value>(env));
   exports.Set("posixSemUnlink", Napi::Function::New<Unlink>(env));

@@ -14,6 +14,7 @@ namespace interproc::node {
 namespace {
 
 constexpr int64_t kSafe = (int64_t{1} << 53) - 1;  // what a number tells exactly
+constexpr size_t kUsualBytes = 8192;               // what stock kernels allow (kernel.msgmax)
 
 Napi::Object FactsOf(Napi::Env env, const os::SysvMqStatus& status) {
   Facts facts(env, status);
@@ -106,10 +107,9 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   const uint64_t timeout_ns = args.Size(4);
   if (!args.ok()) return info.Env().Undefined();
   // The kernel wants the type before the bytes.
-  constexpr size_t kUsual = 8192;
-  alignas(int64_t) char usual[os::kSysvTypeBytes + kUsual];
+  alignas(int64_t) char usual[os::kSysvTypeBytes + kUsualBytes];
   std::unique_ptr<char[]> longer;
-  if (data.length > kUsual) longer.reset(new char[os::kSysvTypeBytes + data.length]);
+  if (data.length > kUsualBytes) longer.reset(new char[os::kSysvTypeBytes + data.length]);
   char* const raw = longer ? longer.get() : usual;
   std::memcpy(raw, &type, sizeof(type));
   if (data.length > 0) std::memcpy(raw + os::kSysvTypeBytes, data.data, data.length);
@@ -164,25 +164,28 @@ Napi::Value SendStart(const Napi::CallbackInfo& info) {
       });
 }
 
-// sysvMqReceiveStart(call, id, type, flags, size, grows): a call in the background that gives the
-// type, of 8 bytes, and the message behind it
+// sysvMqReceiveStart(call, id, type, flags, size): a call in the background that gives the type, of
+// 8 bytes, and the message behind it, at most `size` bytes
 Napi::Value ReceiveStart(const Napi::CallbackInfo& info) {
   Args args(info);
   const uint64_t call_id = args.Size(0);
   const int id = args.Int(1);
   const os::SysvWanted wanted = WantedFrom(args, 2);
   const uint64_t size = args.Size(4);
-  const bool grows = args.Flag(5);
   if (!args.ok()) return info.Env().Undefined();
-  const auto message = os::Ref<os::SysvMessage>::Adopt(new os::SysvMessage(size));
+  const auto message =
+      os::Ref<os::SysvMessage>::Adopt(new os::SysvMessage(std::min<size_t>(size, kUsualBytes)));
   return StartBlockingCall(
       info.Env(), call_id,
-      [id, wanted, grows, message](const os::BlockingCall& call) {
-        return os::ReceiveSysvWaiting(call, id, wanted, grows, message.get());
+      [id, wanted, size, message](const os::BlockingCall& call) {
+        return os::ReceiveSysvWaiting(call, id, wanted, size, message.get());
       },
       [message](Napi::Env env, const os::Outcome& outcome) -> Napi::Value {
         return Napi::Buffer<char>::Copy(env, message->raw(),
                                         os::kSysvTypeBytes + static_cast<size_t>(outcome.number));
+      },
+      [id, message](const os::Outcome& outcome) {
+        (void)os::SendSysv(id, message->raw(), static_cast<size_t>(outcome.number), 0);
       });
 }
 

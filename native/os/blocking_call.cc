@@ -3,18 +3,15 @@
 #include <climits>
 #include <utility>
 
-#include "os/thread.h"
-
 namespace interproc::os {
 
-Result<Ref<BlockingCall>> BlockingCall::Start(Work work, std::function<void()> over) {
+Result<Ref<BlockingCall>> BlockingCall::Start(BlockingThreads& threads, Work work,
+                                              std::function<void()> over) {
   Ref<BlockingCall> call = Ref<BlockingCall>::Adopt(new BlockingCall());
   call->work_ = std::move(work);
   call->told_ = std::move(over);
-  Ref<BlockingCall> for_thread = call;
-  const Result<void> started = StartThread(Run, for_thread.get());
+  const Result<void> started = threads.Run([call] { call->Run(); });
   if (!started.ok()) return started.error();
-  for_thread.Leak();
   return call;
 }
 
@@ -28,16 +25,14 @@ void BlockingCall::Wait(uint64_t timeout_ns) const {
   if (!over()) (void)FutexWait(&over_, 0, timeout_ns);
 }
 
-void* BlockingCall::Run(void* self) {
-  const Ref<BlockingCall> call = Ref<BlockingCall>::Adopt(static_cast<BlockingCall*>(self));
-  call->interruptible_.Enter();
-  call->outcome_ = call->work_(*call.get());
-  call->work_ = nullptr;  // what it holds goes here and now
-  call->over_.store(1, std::memory_order_release);
-  call->interruptible_.Leave();
-  (void)FutexWake(&call->over_, INT_MAX);
-  call->told_();
-  return nullptr;
+void BlockingCall::Run() {
+  interruptible_.Enter();
+  outcome_ = work_(*this);
+  work_ = nullptr;  // what it holds goes here and now
+  over_.store(1, std::memory_order_release);
+  interruptible_.Leave();
+  (void)FutexWake(&over_, INT_MAX);
+  told_();
 }
 
 }  // namespace interproc::os

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "os/blocking_threads.h"
 #include "os/futex.h"
 #include "os/interrupt.h"
 #include "os/ref_counted.h"
@@ -32,7 +33,8 @@ class BlockingCall : public RefCounted<BlockingCall> {
   using Work = std::function<Outcome(const BlockingCall&)>;
 
   // `over` is called on the thread when the outcome is there. EAGAIN without threads.
-  static Result<Ref<BlockingCall>> Start(Work work, std::function<void()> over);
+  static Result<Ref<BlockingCall>> Start(BlockingThreads& threads, Work work,
+                                         std::function<void()> over);
 
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
   // Returns when it is over, which is at once: the outcome tells whether it came too late.
@@ -46,7 +48,7 @@ class BlockingCall : public RefCounted<BlockingCall> {
 
  private:
   BlockingCall() = default;
-  static void* Run(void* self);
+  void Run();
 
   Work work_;
   std::function<void()> told_;

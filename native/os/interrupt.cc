@@ -1,5 +1,6 @@
 #include "os/interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -10,17 +11,22 @@ namespace {
 
 void DoNothing(int) {}
 
+// False where somebody else handles it.
+bool Claim(int signal_number) {
+  struct sigaction there;
+  if (sigaction(signal_number, nullptr, &there) != 0) return false;
+  if ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_DFL) return false;
+  struct sigaction ours = {};
+  ours.sa_handler = DoNothing;
+  sigfillset(&ours.sa_mask);
+  ours.sa_flags = 0;  // no SA_RESTART: the call is to return
+  return sigaction(signal_number, &ours, nullptr) == 0;
+}
+
 // A real-time signal that nobody else handles: it is sent to threads of ours only.
 int ClaimSignal() {
   for (int signal_number = SIGRTMAX - 1; signal_number > SIGRTMIN; --signal_number) {
-    struct sigaction there;
-    if (sigaction(signal_number, nullptr, &there) != 0) continue;
-    if ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_DFL) continue;
-    struct sigaction ours = {};
-    ours.sa_handler = DoNothing;
-    sigfillset(&ours.sa_mask);
-    ours.sa_flags = 0;  // no SA_RESTART: the call is to return
-    if (sigaction(signal_number, &ours, nullptr) == 0) return signal_number;
+    if (Claim(signal_number)) return signal_number;
   }
   return 0;
 }
@@ -28,6 +34,15 @@ int ClaimSignal() {
 int Signal() {
   static const int signal_number = ClaimSignal();
   return signal_number;
+}
+
+// Real-time signals take room of what a user may have pending (RLIMIT_SIGPENDING), and there may be
+// none. One of the old ones takes none; this one no program uses.
+constexpr int kSpare = SIGSTKFLT;
+
+bool HasSpare() {
+  static const bool has = Claim(kSpare);
+  return has;
 }
 
 constexpr long kResendNs = 1'000'000;
@@ -39,8 +54,14 @@ sigset_t Unblock() {
   sigset_t before;
   sigemptyset(&ours);
   if (Signal() != 0) sigaddset(&ours, Signal());
+  sigaddset(&ours, kSpare);
   sigprocmask(SIG_UNBLOCK, &ours, &before);  // of this thread alone, on Linux
   return before;
+}
+
+void SendTo(pid_t thread) {
+  if (syscall(SYS_tgkill, getpid(), thread, Signal()) == 0 || errno != EAGAIN) return;
+  if (HasSpare()) syscall(SYS_tgkill, getpid(), thread, kSpare);
 }
 
 pid_t ThisThread() { return static_cast<pid_t>(syscall(SYS_gettid)); }
@@ -65,7 +86,7 @@ void Interruptible::Interrupt() {
       std::lock_guard<std::mutex> lock(mutex_);
       if (left_ || Signal() == 0) return;
       // Under the lock, so that the number is still this thread's.
-      if (thread_ != 0) syscall(SYS_tgkill, getpid(), thread_, Signal());
+      if (thread_ != 0) SendTo(thread_);
     }
     const struct timespec pause = {0, kResendNs / 10};
     nanosleep(&pause, nullptr);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "os/futex.h"
 #include "os/posix_shm.h"
 
 namespace interproc::os {
@@ -22,7 +23,53 @@ static_assert(sizeof(Layout) == kSemSize && offsetof(Layout, waiters) == kSemWai
 
 constexpr uint32_t kShared = 128;  // FUTEX_PRIVATE_FLAG taken out again
 
+FutexWord* WordAt(const Mapping& mapping, size_t offset) {
+  return reinterpret_cast<FutexWord*>(mapping.data() + offset);
+}
+
+bool TryTake(FutexWord* value) {
+  uint32_t there = value->load(std::memory_order_relaxed);
+  // Pairs with the adding of who releases: what he did before that is seen.
+  while (there != 0) {
+    if (value->compare_exchange_weak(there, there - 1, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
+
+Outcome AcquirePosixSem(const BlockingCall& call, const Mapping& mapping) {
+  FutexWord* const value = WordAt(mapping, kSemValue);
+  FutexWord* const waiters = WordAt(mapping, kSemWaiters);
+  Outcome outcome;
+  for (;;) {
+    if (TryTake(value)) {
+      outcome.number = 1;
+      return outcome;
+    }
+    if (mapping.fault() != Fault::kNone) return outcome;
+    if (call.cancelled()) break;
+    // Sequentially consistent, as the adding and the look of who releases: one sees the other.
+    waiters->fetch_add(1);
+    const Result<void> woken = FutexWait(value, 0, 0);
+    waiters->fetch_sub(1);
+    const int error = woken.ok() ? 0 : woken.error().number;
+    if (error == 0 || error == EAGAIN || error == EINTR) continue;
+    outcome.error = woken.error();
+    return outcome;
+  }
+  outcome.error = Error{ECANCELED, "sem_wait"};
+  return outcome;
+}
+
+void ReleasePosixSem(const Mapping& mapping) {
+  FutexWord* const value = WordAt(mapping, kSemValue);
+  value->fetch_add(1);
+  if (WordAt(mapping, kSemWaiters)->load() != 0) (void)FutexWake(value, 1);
+}
 
 void InitPosixSem(void* memory, uint32_t value) {
   const Layout layout = {value, 0, kShared, {}};

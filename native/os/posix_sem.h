@@ -5,9 +5,13 @@
 //
 // `value` and `waiters` are 32-bit words (glibc changes them together as one of 64 bits). Who is
 // going to sleep on `value` counts himself in `waiters` first; who adds to `value` looks at
-// `waiters` after that, and wakes (man 2 futex) if there are any. The counting, taking and adding
-// is done by lib/semaphore over the mapped words. A named one is a file /dev/shm/sem.NAME. REQUIRES
-// of every name: one path component, checked by the caller; no leading slash needed.
+// `waiters` after that, and wakes (man 2 futex) if there are any. What doesn't wait is done by
+// lib/semaphore over the mapped words. Who is woken takes his permit here and now, on his thread:
+// an event loop may be busy, or its process be killed, and the wake-up was for nobody else.
+//
+// A named one is a file /dev/shm/sem.NAME.
+//
+// REQUIRES of every name: one path component, checked by the caller; no leading slash needed.
 #ifndef INTERPROC_OS_POSIX_SEM_H_
 #define INTERPROC_OS_POSIX_SEM_H_
 
@@ -16,6 +20,8 @@
 #include <string>
 #include <vector>
 
+#include "os/blocking_call.h"
+#include "os/mapping.h"
 #include "os/memory_file.h"
 
 namespace interproc::os {
@@ -27,6 +33,12 @@ constexpr size_t kSemPrivate = 8;  // never 0 in one that processes share
 
 // man 3 sem_init, for all processes that map it. REQUIRES kSemSize bytes, aligned to 8.
 void InitPosixSem(void* memory, uint32_t value);
+
+// man 3 sem_wait, on the thread of a call that can be taken back. The number is 1 when a permit was
+// taken, 0 where the memory is gone. REQUIRES kSemSize bytes at the start of the mapping.
+Outcome AcquirePosixSem(const BlockingCall& call, const Mapping& mapping);
+// man 3 sem_post, of one permit. Same REQUIRES.
+void ReleasePosixSem(const Mapping& mapping);
 
 // man 3 sem_open. It appears complete (owner, mode, value) or not at all; EEXIST.
 Result<Ref<MemoryFile>> CreatePosixSem(const std::string& name, uint32_t value,

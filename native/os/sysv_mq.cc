@@ -165,15 +165,18 @@ Outcome SendSysvWaiting(const BlockingCall& call, int id, const SysvMessage& mes
                      [&]() -> ssize_t { return msgsnd(id, message.raw(), length, 0); });
 }
 
-Outcome ReceiveSysvWaiting(const BlockingCall& call, int id, const SysvWanted& wanted, bool grows,
+Outcome ReceiveSysvWaiting(const BlockingCall& call, int id, const SysvWanted& wanted, size_t most,
                            SysvMessage* message) {
   for (;;) {
+    const bool is_most = message->capacity() >= most;
+    SysvWanted now = wanted;
+    now.truncate = wanted.truncate && is_most;
     Outcome outcome = MoveWaiting(call, "msgrcv", [&] {
-      return msgrcv(id, message->raw(), message->capacity(), static_cast<long>(wanted.type),
-                    FlagsOf(wanted));
+      return msgrcv(id, message->raw(), message->capacity(), static_cast<long>(now.type),
+                    FlagsOf(now));
     });
-    if (!grows || outcome.error.number != E2BIG) return outcome;
-    message->Grow(2 * message->capacity() + 1);
+    if (is_most || outcome.error.number != E2BIG) return outcome;
+    message->Grow(std::min(2 * message->capacity() + 1, most));
   }
 }
 

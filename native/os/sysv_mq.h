@@ -68,8 +68,8 @@ Result<Moved> ReceiveSysv(int id, const SysvWanted& wanted, char* raw, size_t ca
 // These wait, on the thread of a call that can be taken back.
 Outcome SendSysvWaiting(const BlockingCall& call, int id, const SysvMessage& message,
                         size_t length);
-// The length; with `grows` the message gets as much memory as it takes.
-Outcome ReceiveSysvWaiting(const BlockingCall& call, int id, const SysvWanted& wanted, bool grows,
+// The length. The message gets as much memory as it takes, up to `most` bytes.
+Outcome ReceiveSysvWaiting(const BlockingCall& call, int id, const SysvWanted& wanted, size_t most,
                            SysvMessage* message);
 
 }  // namespace interproc::os

@@ -12,7 +12,9 @@
 namespace interproc::os {
 namespace {
 
-constexpr mode_t kUnready = 0200;      // its owner may change it, and nobody look at it
+// Its owner may change it, and nobody look at it. The right to execute means nothing here: no set
+// has this mode otherwise.
+constexpr mode_t kUnready = 0300;
 constexpr int kValueMax = 32767;       // SEMVMX
 constexpr size_t kCountMax = 1 << 16;  // indices have 16 bits
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
@@ -64,14 +66,10 @@ Result<void> FillIn(int id, std::vector<uint16_t> values, const Access& access) 
   struct semid_ds raw = {};
   raw.sem_perm.uid = access.uid.value_or(geteuid());
   raw.sem_perm.gid = access.gid.value_or(getegid());
-  raw.sem_perm.mode = access.mode & 0777;
+  raw.sem_perm.mode = access.mode == kUnready ? 0200 : access.mode & 0777;
   SemArgument argument;
   argument.buf = &raw;
   return Done(Control(id, 0, IPC_SET, argument));
-}
-
-bool IsUnready(const SysvSemStatus& status) {
-  return status.mode == kUnready && status.operated_at_s == 0;
 }
 
 uint64_t NowNs() {
@@ -101,17 +99,17 @@ Result<int> OpenSysvSem(int32_t key) {
 
 Result<bool> SysvSemIsReady(int id) {
   const Result<SysvSemStatus> status = StatSysvSem(id);
-  if (status.ok()) return !IsUnready(status.value());
+  if (status.ok()) return status.value().mode != kUnready;
   if (status.error().number != EACCES) return status.error();
   // The mode of what is being made lets nobody look; the list of all sets does.
   const Result<std::vector<SysvSemStatus>> list = ListSysvSem();
   if (!list.ok()) return list.error();
   for (const SysvSemStatus& one : list.value()) {
-    if (one.id == id) {
-      // Filled in already, and about to get its mode.
-      if (one.mode == kUnready) return false;
-      return StatSysvSem(id).ok() ? Result<bool>(true) : status.error();
-    }
+    if (one.id != id) continue;
+    if (one.mode == kUnready) return false;
+    // It was made since the first look, or its own mode lets us not look.
+    const Result<SysvSemStatus> now = StatSysvSem(id);
+    return now.ok() ? Result<bool>(true) : now.error();
   }
   return Error{EIDRM, "semctl"};
 }
@@ -160,6 +158,8 @@ Result<std::vector<SysvSemStatus>> ListSysvSem() {
 Result<std::vector<uint16_t>> ValuesOfSysvSem(int id) {
   const Result<SysvSemStatus> status = StatSysvSem(id);
   if (!status.ok()) return status.error();
+  // Sysctl kernel.sem can allow sets of more than operations can name.
+  if (status.value().count > kCountMax) return Error{EOVERFLOW, "semctl"};
   // The kernel writes as many as the set has, and the id could be another one's by now.
   std::vector<uint16_t> values(kCountMax);
   SemArgument argument;
@@ -171,6 +171,8 @@ Result<std::vector<uint16_t>> ValuesOfSysvSem(int id) {
 }
 
 Result<void> SetValuesOfSysvSem(int id, std::vector<uint16_t> values) {
+  const Result<SysvSemStatus> status = StatSysvSem(id);  // fails where nobody may look at it
+  if (status.ok() && status.value().count > kCountMax) return Error{EOVERFLOW, "semctl"};
   values.resize(kCountMax);  // it reads as many, too
   SemArgument argument;
   argument.array = values.data();

@@ -1,8 +1,8 @@
 // System V semaphore sets (man 7 sysvipc): counters on which several operations can be done as one.
 //
 // A set appears without values: semget makes it, and semctl fills it in. Here it is made with a
-// mode under which nobody but its owner can even look at it, filled in, and gets its own mode at
-// last: who finds that mode, and a set that nobody has operated on, is too early.
+// mode under which nobody can look at it, and only its owner change it; it is filled in, and gets
+// its own mode and owner at last, at once: who finds that first mode is too early.
 #ifndef INTERPROC_OS_SYSV_SEM_H_
 #define INTERPROC_OS_SYSV_SEM_H_
 

@@ -57,9 +57,10 @@ describe.skipIf(!canSetIpcLimits)('POSIX queues, of somebody without privilege',
   });
 
   it('mq_open 30: are ENOSPC above the number of all, which names the limit', async () => {
-    const failure = await they.run(async ({ closing, failureOf, MessageQueue, small }) => {
-      const queues = ['/1', '/2'].map((name) => closing(MessageQueue.create(name, small)));
-      const failure = await failureOf(() => MessageQueue.create('/3', small));
+    const failure = await they.run(async ({ closing, failureOf, MessageQueue }) => {
+      const shape = { maxMessages: 1, messageSize: 8 };
+      const queues = ['/1', '/2'].map((name) => closing(MessageQueue.create(name, shape)));
+      const failure = await failureOf(() => MessageQueue.create('/3', shape));
       for (const queue of queues) queue.unlink();
       return failure;
     });

@@ -218,7 +218,7 @@ describe.each(users)('as %s', (user) => {
           while (signals === 0) await new Promise(setImmediate);
         }, timeout);
         await one.told();
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < 10; i++) {
           await one.asleep();
           process.kill(one.pid, 'SIGUSR1');
         }
@@ -434,7 +434,7 @@ describe.each(users)('as %s', (user) => {
           return message;
         }, timeout);
         await other.told();
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < 10; i++) {
           await other.asleep();
           process.kill(other.pid, 'SIGUSR1');
         }

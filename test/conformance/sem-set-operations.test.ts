@@ -268,7 +268,7 @@ describe.each(users)('as %s', (user) => {
       while (signals === 0) await new Promise(setImmediate);
     });
     await one.told();
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 10; i++) {
       await one.asleep();
       process.kill(one.pid, 'SIGUSR1');
     }

@@ -144,7 +144,7 @@ describe.each(users.flatMap((user) => kinds.map((each) => ({ user, ...each }))))
           while (signals === 0) await new Promise(setImmediate);
         }, timeout);
         await one.told();
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < 10; i++) {
           await one.asleep();
           process.kill(one.pid, 'SIGUSR1');
         }

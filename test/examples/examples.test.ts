@@ -3,8 +3,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Channel, SysvSharedMemory } from 'interproc';
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { channelName, tempDir, tempPath } from '../support/names.js';
+import { canMountQueues, inNamespaces } from '../support/namespaces.js';
 import { clean, runProgram } from '../support/peer.js';
 
 const root = fileURLToPath(new URL('../../examples', import.meta.url));
@@ -32,6 +33,33 @@ it.each(examples)('%s says what it found and leaves nothing behind', (file) => {
   // Names of examples end with the process id, so that other programs on this machine don't count.
   expect(readdirSync('/dev/shm').filter((name) => name.endsWith(`-${pid}`))).toEqual([]);
   expect(SysvSharedMemory.list().filter(({ creatorPid }) => creatorPid === pid)).toEqual([]);
+});
+
+describe.skipIf(!canMountQueues)('where all queues and semaphores can be seen', () => {
+  // An IPC namespace of its own; /dev/shm is not needed any more once the example is over.
+  const world = (then: string) => ['sh', '-ec', `"$@"\n${then}`, 'sh', process.execPath];
+  const leftovers =
+    'mount -t mqueue mqueue /dev/shm; ls /dev/shm; sed -s 1d /proc/sysvipc/msg /proc/sysvipc/sem';
+  const inItsWorld = [...inNamespaces(['--ipc', '--mount'], ''), ...world(`echo --; ${leftovers}`)];
+  const found = (args: string[]) => {
+    const [command, ...rest] = [...inItsWorld, ...args] as [string, ...string[]];
+    const { status, stdout } = spawnSync(command, rest, { encoding: 'utf8', timeout: watchdogMs });
+    return { status, left: stdout.split('--\n')[1] };
+  };
+
+  it.each(examples.filter((file) => /^(queue|semaphore)\//.test(file)))('%s leaves none behind', (file) => {
+    expect(found([join(root, file)])).toEqual({ status: 0, left: '' });
+  });
+
+  it('what is left behind would be found', () => {
+    const make = (what: string) =>
+      found(['--input-type=module', '-e', `import * as ipc from 'interproc'; ${what}`]);
+    expect(make("ipc.MessageQueue.create('/left')")).toEqual({ status: 0, left: 'left\n' });
+    expect(make('ipc.SysvMessageQueue.create(1)')).toMatchObject({ left: expect.stringMatching(/^ +1 /) });
+    expect(make('ipc.SysvSemaphoreSet.create(1, { count: 1 })')).toMatchObject({
+      left: expect.stringMatching(/^ +1 /),
+    });
+  });
 });
 
 it.each([

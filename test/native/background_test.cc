@@ -49,6 +49,7 @@ TEST_CASE("a call that is cancelled at any moment is over, and told once") {
     constexpr int kRounds = 300;
     for (int round = 0; round < kRounds; ++round) {
       Result<Ref<BlockingCall>> call = BlockingCall::Start(
+          *Threads().get(),
           [from_fd = from.reader.get(), to_fd = to.writer.get()](const BlockingCall& self) {
             Outcome outcome = SpliceAll(self, from_fd, to_fd, 10);
             outcome.fd.Reset(dup(from_fd));  // that nobody takes
@@ -73,6 +74,7 @@ TEST_CASE("a call that another thread waits for is over for both") {
     const Ends to;
     std::atomic<bool> told{false};
     Result<Ref<BlockingCall>> call = BlockingCall::Start(
+        *Threads().get(),
         [from_fd = from.reader.get(), to_fd = to.writer.get()](const BlockingCall& self) {
           return SpliceAll(self, from_fd, to_fd, 4);
         },

@@ -34,7 +34,8 @@ BlockingCall::Work Reading(int fd) {
 }
 
 Ref<BlockingCall> StartCall(BlockingCall::Work work, std::function<void()> over = [] {}) {
-  Result<Ref<BlockingCall>> call = BlockingCall::Start(std::move(work), std::move(over));
+  Result<Ref<BlockingCall>> call =
+      BlockingCall::Start(*Threads().get(), std::move(work), std::move(over));
   MUST(call.ok());
   return call.value();
 }

@@ -1,6 +1,8 @@
 // Calling threads of ours back out of system calls that would block for ever: interrupt.h.
 #include "os/interrupt.h"
 
+#include <sys/resource.h>
+
 #include <vector>
 
 #include "os/thread.h"
@@ -93,6 +95,17 @@ TEST_CASE("interrupt: of many threads only the one that is meant is interrupted"
       CHECK(all[other]->interrupted == 0);
     }
   }
+}
+
+TEST_CASE("interrupt: it reaches a thread where the user may have no more signals pending") {
+  CHECK(ExitCodeOf([] {
+          const struct rlimit none = {0, 0};
+          CHILD_EXPECT(setrlimit(RLIMIT_SIGPENDING, &none) == 0);
+          Sleeper sleeper;
+          Until([&] { return sleeper.entered.load(); });
+          sleeper.Stop();
+          CHILD_EXPECT(sleeper.left);
+        }) == 0);
 }
 
 TEST_CASE("interrupt: a thread that has left is not waited for, nor is a second call anything") {

@@ -15,7 +15,7 @@ namespace {
 constexpr uint64_t kLong = 60'000'000'000;
 
 Ref<BlockingCall> StartCall(BlockingCall::Work work) {
-  Result<Ref<BlockingCall>> call = BlockingCall::Start(std::move(work), [] {});
+  Result<Ref<BlockingCall>> call = BlockingCall::Start(*Threads().get(), std::move(work), [] {});
   MUST(call.ok());
   return call.value();
 }

@@ -30,6 +30,7 @@
 #include <string>
 #include <utility>
 
+#include "os/blocking_threads.h"
 #include "os/memory_file.h"
 #include "os/posix_shm.h"
 #include "os/result.h"
@@ -315,6 +316,12 @@ inline int ExitCodeWithOwnMounts(const std::function<void()>& run) {
     std::exit(kSkipped);
   }
   return code;
+}
+
+// What calls run on that can only block.
+inline const os::Ref<os::BlockingThreads>& Threads() {
+  static const auto threads = os::Ref<os::BlockingThreads>::Adopt(new os::BlockingThreads());
+  return threads;
 }
 
 }  // namespace interproc::test

@@ -194,6 +194,7 @@ TEST_CASE("unix_socket: a full backlog makes a connect wait, until it is cancell
   const int waiting = clients.back().get();
   const auto start = [&] {
     return BlockingCall::Start(
+               *Threads().get(),
                [&](const BlockingCall& call) { return ConnectBlocking(call, waiting, name); },
                [] {})
         .value();

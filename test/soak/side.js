@@ -4,12 +4,13 @@
  */
 import { writeSync } from 'node:fs';
 import { SharedMemory } from 'interproc';
+import { think } from './chance.js';
 import { countersOf } from './counters.js';
 import { lines, messageSize } from './lines.js';
 
 /** @type {{ transport: string, asks: boolean, folder: string, count: number }} */
 const { transport, asks, folder, count } = JSON.parse(/** @type {string} */ (process.argv[2]));
-const [received, slept] = countersOf(SharedMemory.fromFd(3));
+const { received, sent, slept } = countersOf(SharedMemory.fromFd(3));
 const mine = asks ? 0 : 1;
 
 const message = Buffer.alloc(messageSize);
@@ -33,18 +34,6 @@ function check(bytes, number) {
   throw new Error(`message ${number} was to come, and this came: ${view?.toString('hex') ?? 'the end'}`);
 }
 
-/** By the block of 4096 messages, how many of 8 take a while. */
-const thoughtful = [0, 1, 4, 1];
-
-/** So that the other side is found awake, asleep, and on its way there. @param {number} number */
-function think(number) {
-  const chance = Math.imul(number + 1, asks ? 0x9e3779b1 : 0x85ebca6b) >>> 0;
-  if (chance >>> 29 >= /** @type {number} */ (thoughtful[(number >>> 12) % thoughtful.length])) return;
-  const part = (chance % 1024) / 1024;
-  const until = performance.now() + (part < 7 / 8 ? part / 8 : part); // milliseconds, mostly short
-  while (performance.now() < until);
-}
-
 const there = () => void (asks || writeSync(1, 'there'));
 const open = /** @type {NonNullable<(typeof lines)[string]>} */ (lines[transport]);
 const line = await open({ asks, folder, there });
@@ -52,8 +41,9 @@ for (let number = 0; number < count; number++) {
   if (asks) await line.send(numbered(number));
   check(await line.receive(), number);
   Atomics.store(received, mine, number + 1);
-  think(number);
+  think(number, Math.imul(number + 1, asks ? 0x9e3779b1 : 0x85ebca6b) >>> 0);
   if (!asks) await line.send(numbered(number));
+  sent[mine] = number + 1;
 }
 slept[mine] = process.resourceUsage().voluntaryContextSwitches;
 line.close();
