@@ -56,15 +56,19 @@ Napi::Value AcquireStart(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   const bool fits = *mapping && !(*mapping)->closed() && (*mapping)->length() >= os::kSemSize;
   if (!fits) return Fail(info.Env(), {EINVAL, "sem_wait"});
+  // Of its own: where a worker is terminated, Node closes that of the buffer before the call is
+  // taken back, and what it took is to be given back into memory that others see.
+  os::Result<os::Ref<os::Mapping>> own = (*mapping)->Again();
+  if (!own.ok()) return Fail(info.Env(), own.error());
   return StartBlockingCall(
       info.Env(), call_id,
-      [mapping = *mapping](const os::BlockingCall& call) {
+      [mapping = own.value()](const os::BlockingCall& call) {
         return os::AcquirePosixSem(call, *mapping.get());
       },
       [](Napi::Env env, const os::Outcome& outcome) -> Napi::Value {
         return Napi::Number::New(env, static_cast<double>(outcome.number));
       },
-      [mapping = *mapping](const os::Outcome& outcome) {
+      [mapping = own.value()](const os::Outcome& outcome) {
         if (outcome.number == 1) os::ReleasePosixSem(*mapping.get());
       });
 }
