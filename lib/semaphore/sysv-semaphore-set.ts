@@ -64,7 +64,7 @@ export class SysvSemaphoreSet extends SysvObject {
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SetSetup) {
     checkConstruct(key, 'SysvSemaphoreSet');
-    super('System V semaphore set', setup);
+    super('System V semaphore set', setup, (id) => native.sysvSemStat(id));
     this.#count = setup.count;
   }
 
