@@ -75,8 +75,18 @@ uint64_t Args::Size(size_t index) {
 }
 
 uint32_t Args::Looks(size_t index) {
-  constexpr int64_t kLooksMax = 1000;
-  return static_cast<uint32_t>(Integer(index, 0, kLooksMax));
+  constexpr uint32_t kLooksMax = 1000;
+  return Small(index, kLooksMax);
+}
+
+uint32_t Args::Small(size_t index, uint32_t most) {
+  if (!ok_) return 0;
+  uint32_t value = 0;
+  if (napi_get_value_uint32(info_.Env(), info_[index], &value) != napi_ok || value > most) {
+    Reject("an integer in range");
+    return 0;
+  }
+  return value;
 }
 
 std::optional<uint32_t> Args::OptionalId(size_t index) {

@@ -35,6 +35,8 @@ class Args {
   // A whole number of [least, most]; most is at most 2^53.
   int64_t Integer(size_t index, int64_t least, int64_t most);
   int Int(size_t index);
+  // As Integer, and faster; fractions are cut.
+  uint32_t Small(size_t index, uint32_t most);
   uint64_t Size(size_t index);   // bytes
   uint32_t Looks(size_t index);  // of os::TryPatiently
   std::optional<uint32_t> OptionalId(size_t index);

@@ -21,6 +21,8 @@ class Handle {
   static Napi::Value New(Napi::Env env, os::Ref<Object> object) {
     auto* ref = new os::Ref<Object>(std::move(object));
     const auto drop = [](napi_env, void* data, void*) {
+      const void*& known = Known(data);
+      if (known == data) known = nullptr;
       delete static_cast<os::Ref<Object>*>(data);
     };
     napi_value external;
@@ -40,13 +42,27 @@ class Handle {
     const Napi::Value value = args.at(index);
     void* data = nullptr;
     bool is_ours = false;
-    if (napi_get_value_external(args.env(), value, &data) == napi_ok &&
-        napi_check_object_type_tag(args.env(), value, &Kind::kTag, &is_ours) == napi_ok &&
-        is_ours) {
-      return static_cast<os::Ref<Object>*>(data);
+    const bool is_external = napi_get_value_external(args.env(), value, &data) == napi_ok;
+    if (is_external) {
+      const void*& known = Known(data);
+      if (known == data && data != nullptr) return static_cast<os::Ref<Object>*>(data);
+      is_ours = napi_check_object_type_tag(args.env(), value, &Kind::kTag, &is_ours) == napi_ok &&
+                is_ours;
+      if (is_ours) known = data;
     }
+    if (is_ours) return static_cast<os::Ref<Object>*>(data);
     args.Reject(Kind::kName);
     return nullptr;
+  }
+
+ private:
+  // Where the address of a handle's reference stands whose tag this thread has checked, as long as
+  // that lives: the check costs more than many a call. A handle is its thread's alone.
+  static const void*& Known(const void* data) {
+    constexpr size_t kPlaces = 64;
+    constexpr size_t kAlignment = 16;  // of what new gives
+    static thread_local const void* known[kPlaces];
+    return known[reinterpret_cast<uintptr_t>(data) / kAlignment % kPlaces];
   }
 };
 

@@ -116,7 +116,7 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   Args args(info);
   const os::Descriptor* queue = OpenDescriptor(args, 0, "mq_send");
   const ByteSpan data = args.Bytes(1);
-  const uint32_t priority = static_cast<uint32_t>(args.Integer(2, 0, UINT32_MAX));
+  const uint32_t priority = args.Small(2, UINT32_MAX);
   const uint32_t looks = args.Looks(3);
   if (!args.ok()) return info.Env().Undefined();
   const os::Result<os::Moved> sent = os::TryPatiently(
