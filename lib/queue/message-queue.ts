@@ -72,8 +72,9 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
   readonly #notices: Notices;
 
   /** @internal Use the factories. */
-  constructor(key: symbol, { descriptor, name, created }: QueueSetup) {
+  constructor(key: symbol, setup: QueueSetup) {
     checkConstruct(key, 'MessageQueue');
+    const { descriptor, name, created } = setup;
     super(descriptor, name === null ? 'The message queue' : `The message queue '${name}'`);
     this.#name = name;
     this.#created = created;
@@ -196,9 +197,10 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
    *   `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   trySend(data: MessageData, options?: PriorityOptions): boolean {
+    this.checkOpen();
     const bytes = messageBytes(data);
     const priority = checkPriority(options);
-    const { descriptor } = this; // now: the getter of an option may have closed it
+    const { descriptor } = this; // asked again: the getter of an option may have closed it
     return this.writing.idle && this.#send(descriptor, bytes, priority, 0);
   }
 
