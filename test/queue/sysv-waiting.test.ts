@@ -89,7 +89,7 @@ describe('a queue that is closed', () => {
     const codes = await Promise.all(waits);
     expect(codes.filter((code) => code === 'ERR_INTERPROC_CLOSED').length).toBeGreaterThanOrEqual(4);
     expect(new Set(codes)).toEqual(new Set(['ERR_INTERPROC_CLOSED', ...codes]));
-    await until(() => threads() === before);
+    await until(() => threads() <= before);
     keeper.set({ maxBytes: 100 });
     keeper.sendSync(3, 'goes on');
     expect(String((await others).data)).toBe('goes on');
@@ -134,7 +134,7 @@ describe('waits that are aborted or time out', () => {
         await expect(each).rejects.toMatchObject({ name: 'IpcError', code: 'ETIMEDOUT' });
       expect(() => queue.receiveSync({ timeout })).toThrow(expect.objectContaining({ code: 'ETIMEDOUT' }));
     }
-    await until(() => threads() === before);
+    await until(() => threads() <= before);
     for (const type of [1, 2, 3]) queue.sendSync(type, 'there');
     expect(drain(queue)).toHaveLength(3);
   });
