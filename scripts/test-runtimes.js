@@ -1,5 +1,5 @@
-// Runs the tests of memory, channels, pipes and sockets with the newest Node of the line that can show foreign memory as
-// a SharedArrayBuffer (24.16 and later), from its npm package. Arguments go to vitest.
+// Runs the tests of memory, channels, pipes, sockets, queues and semaphores with the newest Node of the line that can show
+// foreign memory as a SharedArrayBuffer (24.16 and later), from its npm package. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +32,6 @@ run('npm', [
 const hasIt =
   "import { features } from 'interproc'; if (!features.sharedArrayBuffer) throw new Error(process.version)";
 run(node, ['--input-type=module', '-e', hasIt]);
-const rooms = ['memory', 'channel', 'pipe', 'socket'].map((room) => `test/${room}`);
+const rooms = ['memory', 'channel', 'pipe', 'socket', 'queue', 'semaphore'].map((room) => `test/${room}`);
 console.log(`${rooms.join(', ')} with ${runtime}@24`);
 run(node, ['node_modules/vitest/vitest.mjs', 'run', ...rooms, ...process.argv.slice(2)]);

@@ -372,17 +372,18 @@ export interface Native {
   /** -1 where there is no room, also at so many further looks, and within so long. */
   sysvMqSend(id: number, type: number | bigint, data: Uint8Array, looks: number, nanoseconds: number): number;
   /**
-   * Bytes, or -1. `flags`: 1 except, 2 truncate, 4 copy (`type` is a place then). `into` gets the type, of 8 bytes, and
-   * behind that the message, at most `size` bytes.
+   * Bytes, or -1. `flags`: 1 except, 2 truncate, 4 copy (`type` is a place then). `raw` gets the type, of 8 bytes, and
+   * behind that the message, at most `size` bytes; `into` the message, where it fits.
    */
   sysvMqReceive(
     id: number,
     type: number | bigint,
     flags: number,
-    into: Uint8Array,
+    raw: Uint8Array,
     size: number,
     looks: number,
     nanoseconds: number,
+    into: Uint8Array | undefined,
   ): number;
   /** Gives the length. */
   sysvMqSendStart(call: number, id: number, type: number | bigint, data: Uint8Array): void;
@@ -392,7 +393,9 @@ export interface Native {
   posixSemCreate(name: string, value: number, ...access: NativeAccess): NativeFile;
   posixSemOpen(name: string): NativeFile;
   posixSemInit(mapping: NativeMapping, offset: number, value: number): void;
-  /** Gives 1 when a permit was taken, 0 where the memory is gone. */
+  /** While there is no permit, at most so long. Counts in `waiters`, whatever becomes of its worker meanwhile. */
+  posixSemSleep(mapping: NativeMapping, nanoseconds: number): void;
+  /** Gives 1 when a permit was taken, 0 where the memory is gone. REQUIRES a mapping that is for these calls alone. */
   posixSemAcquireStart(call: number, mapping: NativeMapping): void;
   posixSemStat(name: string): NativeFileStat;
   posixSemValue(name: string): number;

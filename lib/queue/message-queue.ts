@@ -72,8 +72,9 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
   readonly #notices: Notices;
 
   /** @internal Use the factories. */
-  constructor(key: symbol, { descriptor, name, created }: QueueSetup) {
+  constructor(key: symbol, setup: QueueSetup) {
     checkConstruct(key, 'MessageQueue');
+    const { descriptor, name, created } = setup;
     super(descriptor, name === null ? 'The message queue' : `The message queue '${name}'`);
     this.#name = name;
     this.#created = created;

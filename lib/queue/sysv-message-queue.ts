@@ -66,7 +66,7 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SysvSetup) {
     checkConstruct(key, 'SysvMessageQueue');
-    super('System V message queue', setup);
+    super('System V message queue', setup, (id) => native.sysvMqStat(id));
   }
 
   /**

@@ -143,13 +143,11 @@ export function receiveNow(
     // What is longer than expected is not to be cut for that.
     const now = room < most ? flags & ~flag.truncate : flags;
     try {
-      const length = native.sysvMqReceive(id, type, now, raw, room, looks, nanoseconds);
+      const length = native.sysvMqReceive(id, type, now, raw, room, looks, nanoseconds, into);
       if (length < 0) return again;
       const given = typeOf(raw, big);
       const fits = into !== undefined && length <= size;
-      const data = fits
-        ? placed(into, raw.subarray(typeBytes, typeBytes + length))
-        : keepScratch(length, typeBytes);
+      const data = fits ? viewOf(into, length) : keepScratch(length, typeBytes);
       return { type: given, data };
     } catch (error) {
       if (room === most || (error as { code?: string }).code !== 'E2BIG') throw error;

@@ -70,6 +70,9 @@ export class Semaphore {
   readonly #private: number;
   readonly #timers = new WaitTimers();
   readonly #line: BlockingLine;
+  /** Of the threads that wait: made on demand, and never shown as a buffer, which ends with its env before they do. */
+  #waitMapping: NativeMapping | undefined;
+  #closing = false;
 
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SemaphoreSetup) {
@@ -84,6 +87,7 @@ export class Semaphore {
         checkOpen: () => this.#checkOpen(),
         busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
         path: setup.name ?? '',
+        isThere: () => true,
       },
       this.#timers,
     );
@@ -230,14 +234,8 @@ export class Semaphore {
       options,
       { step: (looks) => this.#take(looks) ?? again },
       (nanoseconds) => {
-        const words = this.#checkOpen();
-        // Counted before it sleeps: who releases looks at that after the value. See `release`.
-        Atomics.add(words, this.#waiters, 1);
-        try {
-          native.futexSleep(this.#setup.mapping, this.#value * wordBytes, 0, nanoseconds);
-        } finally {
-          Atomics.sub(words, this.#waiters, 1);
-        }
+        this.#checkOpen();
+        native.posixSemSleep(this.#setup.mapping, nanoseconds);
       },
     );
   }
@@ -270,10 +268,12 @@ export class Semaphore {
   /** Ends pending calls in `ERR_INTERPROC_CLOSED`; the semaphore stays. man 3 sem_close. Again does nothing. */
   close(): void {
     if (this.#words === undefined) return;
+    this.#closing = true;
     this.#line.turns.close(() => this.#closedError());
     this.#words = undefined;
     const { mapping, file } = this.#setup;
     native.mappingClose(mapping);
+    if (this.#waitMapping !== undefined) native.mappingClose(this.#waitMapping);
     if (file !== undefined) native.fileClose(file);
   }
 
@@ -295,10 +295,16 @@ export class Semaphore {
     return {
       call: 'sem_wait',
       now: (looks) => this.#take(looks) ?? again,
-      start: (call) => native.posixSemAcquireStart(call, this.#setup.mapping),
+      start: (call) => {
+        const { mapping, name } = this.#setup;
+        this.#waitMapping ??= native.mappingAgain(mapping, name ?? '');
+        native.posixSemAcquireStart(call, this.#waitMapping);
+      },
       made: (taken) => {
-        if (taken === 0) this.#checkWhole(this.#checkOpen());
-        return new Permit(this);
+        if (taken === 0) throw this.#faultError(native.mappingFault(this.#waitMapping as NativeMapping));
+        if (!this.#closing) return new Permit(this);
+        this.release(); // else nobody could: it was taken just before the end, and nobody was told
+        throw this.#closedError();
       },
     };
   }
@@ -348,14 +354,18 @@ export class Semaphore {
       this.#checkFault();
     } catch (error) {
       Atomics.store(words, this.#value, 0); // what was given into memory that nobody shares is not to be had
+      setImmediate(() => this.#line.turns.close(() => error)); // those who wait on a thread would not notice
       throw error;
     }
   }
 
   #checkFault(): void {
     const fault = native.mappingFault(this.#setup.mapping);
-    if (fault === 0) return;
-    throw fault === truncated
+    if (fault !== 0) throw this.#faultError(fault);
+  }
+
+  #faultError(fault: number): IpcError {
+    return fault === truncated
       ? new IpcError(
           'ERR_INTERPROC_TRUNCATED',
           `${this.#what} is gone: its memory was truncated by another process`,

@@ -64,7 +64,7 @@ export class SysvSemaphoreSet extends SysvObject {
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SetSetup) {
     checkConstruct(key, 'SysvSemaphoreSet');
-    super('System V semaphore set', setup);
+    super('System V semaphore set', setup, (id) => native.sysvSemStat(id));
     this.#count = setup.count;
   }
 
@@ -283,14 +283,18 @@ function tryOpen(key: number): SysvSemaphoreSet | null {
   }
 }
 
+// EINVAL is also what an owner is whom this user namespace doesn't know, for ever.
+const createTries = 100;
+
 /** One that somebody removes while it is being made is made again. */
 function createOrAgain(key: number, options: SysvSemaphoreSetCreateOptions): SysvSemaphoreSet {
-  for (;;) {
+  for (let left = createTries; ; left--) {
     try {
       return SysvSemaphoreSet.create(key, options);
     } catch (error) {
       const { syscall } = error as IpcError;
-      if (!isGone(error) || (syscall !== 'semctl' && syscall !== 'semop')) throw error;
+      const mayBeGone = isGone(error) && (syscall === 'semctl' || syscall === 'semop');
+      if (!mayBeGone || left === 0) throw error;
     }
   }
 }

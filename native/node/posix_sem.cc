@@ -47,28 +47,43 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// A mapping that begins with a semaphore. Null, and EINVAL is thrown, where it is closed or short.
+os::Ref<os::Mapping>* SemaphoreFrom(Args& args, size_t index) {
+  os::Ref<os::Mapping>* mapping = MappingHandle::Of(args, index);
+  if (!args.ok()) return nullptr;
+  if (*mapping && !(*mapping)->closed() && (*mapping)->length() >= os::kSemSize) return mapping;
+  args.Fail({EINVAL, "sem_wait"});
+  return nullptr;
+}
+
+// posixSemSleep(mapping, nanoseconds): while there is no permit, until somebody gives one, at most
+// so long
+Napi::Value Sleep(const Napi::CallbackInfo& info) {
+  Args args(info);
+  os::Ref<os::Mapping>* mapping = SemaphoreFrom(args, 0);
+  const uint64_t timeout_ns = args.Size(1);
+  if (!args.ok()) return info.Env().Undefined();
+  // Whatever ends it, the next look at the semaphore tells.
+  if (timeout_ns > 0) (void)os::SleepOnPosixSem(*mapping->get(), timeout_ns);
+  return info.Env().Undefined();
+}
+
 // posixSemAcquireStart(call, mapping): a call in the background that gives 1 when a permit was
-// taken, 0 where the memory is gone. The mapping begins with the semaphore.
+// taken, 0 where the memory is gone. REQUIRES a mapping that is for these calls alone.
 Napi::Value AcquireStart(const Napi::CallbackInfo& info) {
   Args args(info);
   const uint64_t call_id = args.Size(0);
-  os::Ref<os::Mapping>* mapping = MappingHandle::Of(args, 1);
+  os::Ref<os::Mapping>* mapping = SemaphoreFrom(args, 1);
   if (!args.ok()) return info.Env().Undefined();
-  const bool fits = *mapping && !(*mapping)->closed() && (*mapping)->length() >= os::kSemSize;
-  if (!fits) return Fail(info.Env(), {EINVAL, "sem_wait"});
-  // Of its own: where a worker is terminated, Node closes that of the buffer before the call is
-  // taken back, and what it took is to be given back into memory that others see.
-  os::Result<os::Ref<os::Mapping>> own = (*mapping)->Again();
-  if (!own.ok()) return Fail(info.Env(), own.error());
   return StartBlockingCall(
       info.Env(), call_id,
-      [mapping = own.value()](const os::BlockingCall& call) {
+      [mapping = *mapping](const os::BlockingCall& call) {
         return os::AcquirePosixSem(call, *mapping.get());
       },
       [](Napi::Env env, const os::Outcome& outcome) -> Napi::Value {
         return Napi::Number::New(env, static_cast<double>(outcome.number));
       },
-      [mapping = own.value()](const os::Outcome& outcome) {
+      [mapping = *mapping](const os::Outcome& outcome) {
         if (outcome.number == 1) os::ReleasePosixSem(*mapping.get());
       });
 }
@@ -121,6 +136,7 @@ void InitPosixSem(Napi::Env env, Napi::Object exports) {
   exports.Set("posixSemCreate", Napi::Function::New<Create>(env));
   exports.Set("posixSemOpen", Napi::Function::New<Open>(env));
   exports.Set("posixSemInit", Napi::Function::New<Init>(env));
+  exports.Set("posixSemSleep", Napi::Function::New<Sleep>(env));
   exports.Set("posixSemAcquireStart", Napi::Function::New<AcquireStart>(env));
   exports.Set("posixSemStat", Napi::Function::New<Stat>(env));
   exports.Set("posixSemValue", Napi::Function::New<Value>(env));

@@ -121,24 +121,35 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   return MovedOrFail(info.Env(), sent, id);
 }
 
-// sysvMqReceive(id, type, flags, into, size, looks, nanoseconds): how many bytes, or -1. `into`
-// gets the type, of 8 bytes, and behind that the message, at most `size` bytes.
+// sysvMqReceive(id, type, flags, raw, size, looks, nanoseconds, into | undefined): how many bytes,
+// or -1. `raw` gets the type, of 8 bytes, and behind that the message, at most `size` bytes; `into`
+// the message, where it fits.
 Napi::Value Receive(const Napi::CallbackInfo& info) {
   Args args(info);
   const int id = args.Int(0);
   const os::SysvWanted wanted = WantedFrom(args, 1);
-  const ByteSpan into = args.Bytes(3);
+  const ByteSpan memory = args.Bytes(3);
   const uint64_t size = args.Size(4);
   const uint32_t looks = args.Looks(5);
   const uint64_t timeout_ns = args.Size(6);
-  if (args.ok() && into.length < os::kSysvTypeBytes) args.Reject("a Uint8Array of 8 bytes or more");
+  ByteSpan into;
+  if (args.ok() && !args.at(7).IsUndefined()) into = args.Bytes(7);
+  if (args.ok() && memory.length < os::kSysvTypeBytes) {
+    args.Reject("a Uint8Array of 8 bytes or more");
+  }
   if (!args.ok()) return info.Env().Undefined();
-  const size_t capacity = std::min<size_t>(size, into.length - os::kSysvTypeBytes);
-  char* const raw = reinterpret_cast<char*>(into.data);
+  const size_t capacity = std::min<size_t>(size, memory.length - os::kSysvTypeBytes);
+  char* const raw = reinterpret_cast<char*>(memory.data);
   os::Result<os::Moved> received = os::TryPatiently(
       looks, [&] { return os::ReceiveSysv(id, wanted, raw, capacity, 0); }, os::WouldBlock);
   if (os::WouldBlock(received) && timeout_ns > 0) {
     received = os::ReceiveSysv(id, wanted, raw, capacity, timeout_ns);
+  }
+  if (received.ok() && received.value().has_value() && into.data != nullptr) {
+    const size_t length = *received.value();
+    if (length > 0 && length <= into.length) {
+      std::memcpy(into.data, raw + os::kSysvTypeBytes, length);
+    }
   }
   return MovedOrFail(info.Env(), received, id);
 }

@@ -41,9 +41,17 @@ bool TryTake(FutexWord* value) {
 
 }  // namespace
 
+Result<void> SleepOnPosixSem(const Mapping& mapping, uint64_t timeout_ns) {
+  FutexWord* const waiters = WordAt(mapping, kSemWaiters);
+  // Sequentially consistent, as the adding and the look of who releases: one sees the other.
+  waiters->fetch_add(1);
+  const Result<void> woken = FutexWait(WordAt(mapping, kSemValue), 0, timeout_ns);
+  waiters->fetch_sub(1);
+  return woken;
+}
+
 Outcome AcquirePosixSem(const BlockingCall& call, const Mapping& mapping) {
   FutexWord* const value = WordAt(mapping, kSemValue);
-  FutexWord* const waiters = WordAt(mapping, kSemWaiters);
   Outcome outcome;
   for (;;) {
     if (TryTake(value)) {
@@ -52,13 +60,11 @@ Outcome AcquirePosixSem(const BlockingCall& call, const Mapping& mapping) {
     }
     if (mapping.fault() != Fault::kNone) return outcome;
     if (call.cancelled()) break;
-    // Sequentially consistent, as the adding and the look of who releases: one sees the other.
-    waiters->fetch_add(1);
-    const Result<void> woken = FutexWait(value, 0, 0);
-    waiters->fetch_sub(1);
-    const int error = woken.ok() ? 0 : woken.error().number;
-    if (error == 0 || error == EAGAIN || error == EINTR) continue;
-    outcome.error = woken.error();
+    const Result<void> woken = SleepOnPosixSem(mapping, 0);
+    if (woken.ok() || woken.error().number == EAGAIN || woken.error().number == EINTR) continue;
+    // A look at a page that is gone is what marks the mapping.
+    (void)value->load(std::memory_order_relaxed);
+    if (mapping.fault() == Fault::kNone) outcome.error = woken.error();
     return outcome;
   }
   outcome.error = Error{ECANCELED, "sem_wait"};

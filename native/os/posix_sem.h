@@ -34,8 +34,14 @@ constexpr size_t kSemPrivate = 8;  // never 0 in one that processes share
 // man 3 sem_init, for all processes that map it. REQUIRES kSemSize bytes, aligned to 8.
 void InitPosixSem(void* memory, uint32_t value);
 
+// Sleeps while there is no permit, as sem_wait does: until it is woken, or `timeout_ns` are over
+// (ETIMEDOUT); 0 = for ever. EAGAIN: there is one. EFAULT: the memory is gone. EINTR. REQUIRES
+// kSemSize bytes at the start of the mapping.
+Result<void> SleepOnPosixSem(const Mapping& mapping, uint64_t timeout_ns);
+
 // man 3 sem_wait, on the thread of a call that can be taken back. The number is 1 when a permit was
-// taken, 0 where the memory is gone. REQUIRES kSemSize bytes at the start of the mapping.
+// taken, 0 where the memory is gone. Same REQUIRES, and that nobody else uses this mapping: what JS
+// sees shows zeros of its own once its env ends.
 Outcome AcquirePosixSem(const BlockingCall& call, const Mapping& mapping);
 // man 3 sem_post, of one permit. Same REQUIRES.
 void ReleasePosixSem(const Mapping& mapping);

@@ -390,6 +390,21 @@ describe.each(users)('as %s', (user) => {
     expect(String((await waiting).data)).toBe('to the old one');
   });
 
+  it('the unlink() of a queue removes its name, and never that of a successor', async () => {
+    const name = queueName();
+    const failure = await one.run(async ({ assert, closing, failureOf, MessageQueue, small }, name) => {
+      const queue = closing(MessageQueue.create(name, small));
+      assert.equal(queue.linked, true);
+      queue.unlink();
+      assert.equal(queue.linked, false);
+      const successor = closing(MessageQueue.create(name, small));
+      const failure = await failureOf(() => queue.unlink());
+      assert.equal(successor.linked, true);
+      return failure;
+    }, name);
+    expect(failure).toEqual(systemError('ENOENT', 'mq_unlink', name));
+  });
+
   it('mq_unlink 7: a name that does not exist is ENOENT', async () => {
     const name = queueName();
     const failure = await one.run(

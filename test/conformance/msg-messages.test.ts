@@ -441,6 +441,22 @@ describe.each(users)('as %s', (user) => {
       }
     });
 
+    it('msgrcv EIDRM, msgsnd EIDRM: also where it is removed in the turn in which the wait begins', async () => {
+      const codes = await one.run(async ({ failureOf, removing, SysvMessageQueue }) => {
+        const codes = [];
+        for (let round = 0; round < 50; round++) {
+          const queue = removing(SysvMessageQueue.create(null, { maxBytes: 4 }));
+          const received = failureOf(() => queue.receive({ type: 2 }));
+          queue.trySend(1, 'full');
+          const sent = failureOf(() => queue.send(1, 'more'));
+          queue.remove();
+          codes.push((await received)?.code, (await sent)?.code);
+        }
+        return codes;
+      });
+      expect(codes).toEqual(codes.map(() => 'EIDRM'));
+    });
+
     it('msgrcv EINTR: a signal ends no wait', async () => {
       await openInAll();
       const received = one.run(async ({ mine, tell }) => {

@@ -258,6 +258,20 @@ describe.each(users)('as %s', (user) => {
     expect(await failed).toEqual(systemError('EIDRM', 'semop'));
   });
 
+  it('semop EIDRM: also where it is removed in the turn in which the wait begins', async () => {
+    const codes = await one.run(async ({ failureOf, removing, SysvSemaphoreSet }) => {
+      const codes = [];
+      for (let round = 0; round < 50; round++) {
+        const set = removing(SysvSemaphoreSet.create(null, { count: 1 }));
+        const failed = failureOf(() => set.op({ index: 0, delta: -1 }));
+        set.remove();
+        codes.push((await failed)?.code);
+      }
+      return codes;
+    });
+    expect(codes).toEqual(codes.map(() => 'EIDRM'));
+  });
+
   it('semop EINTR: a signal ends no wait', async () => {
     await openInAll(0);
     const done = one.run(async ({ mine, tell }) => {

@@ -276,6 +276,21 @@ describe.each(users)('as %s', (user) => {
     expect(await one.run(({ mine }) => mine.sem.value)).toBe(2);
   });
 
+  it('the unlink() of a semaphore removes its name, and never that of a successor', async () => {
+    const name = semaphoreName();
+    const failure = await one.run(async ({ assert, closing, failureOf, Semaphore }, name) => {
+      const sem = closing(Semaphore.create(name, { initial: 1 }));
+      assert.equal(sem.linked, true);
+      sem.unlink();
+      assert.equal(sem.linked, false);
+      const successor = closing(Semaphore.create(name, { initial: 1 }));
+      const failure = await failureOf(() => sem.unlink());
+      assert.equal(successor.linked, true);
+      return failure;
+    }, name);
+    expect(failure).toEqual(systemError('ENOENT', 'sem_unlink', name));
+  });
+
   it('sem_unlink 4: a name that does not exist is ENOENT', async () => {
     const name = semaphoreName();
     const failure = await one.run(

@@ -13,8 +13,12 @@ export function seeded(start) {
   };
 }
 
-/** By the block of 4096 messages, how many of 8 take a while. */
-const thoughtful = [0, 1, 4, 1];
+/** How many of 8 messages take a while, by the block of 4096 of them; and how many of the whiles are short. */
+export const pace = {
+  brisk: { thoughtful: [0, 1, 4, 1], short: 7 / 8 },
+  /** More and longer ones: polling finds most of what comes sooner. */
+  calm: { thoughtful: [1, 4, 8, 4], short: 3 / 4 },
+};
 
 /**
  * Takes a while, or none: so that the other side is found awake, asleep, and on its way there.
@@ -22,10 +26,10 @@ const thoughtful = [0, 1, 4, 1];
  * @param {number} number Of the message.
  * @param {number} chance 32 bits.
  */
-export function think(number, chance) {
+export function think(number, chance, { thoughtful, short } = pace.brisk) {
   if (chance >>> 29 >= /** @type {number} */ (thoughtful[(number >>> 12) % thoughtful.length])) return;
   const part = (chance % 1024) / 1024;
-  const until = performance.now() + (part < 7 / 8 ? part / 8 : part); // milliseconds, mostly short
+  const until = performance.now() + (part < short ? part / 8 : part); // milliseconds
   while (performance.now() < until);
 }
 

@@ -6,7 +6,16 @@
  */
 import { writeSync } from 'node:fs';
 import { SharedMemory } from 'interproc';
-import { afterTurns, impatience, isGivenUp, isImpatient, seeded, syncImpatience, think } from './chance.js';
+import {
+  afterTurns,
+  impatience,
+  isGivenUp,
+  isImpatient,
+  pace,
+  seeded,
+  syncImpatience,
+  think,
+} from './chance.js';
 import { countersOf } from './counters.js';
 import { semaphores } from './semaphores.js';
 
@@ -118,9 +127,10 @@ for (let done = [0, 0]; Math.min(...done) < count; round++) {
   if (asks) {
     await give(question);
     await take(answer);
+    think(4 * round, random(2 ** 32), pace.calm);
   } else {
     await take(question);
-    think(4 * round, random(2 ** 32));
+    think(4 * round, random(2 ** 32), pace.calm);
     await give(answer);
   }
 }
