@@ -15,6 +15,8 @@ export interface BlockingSetup {
   busyError(why: string): Error;
   /** What errors of the system are about. */
   readonly path: string;
+  /** Whether the kernel still has the object. */
+  isThere(): boolean;
 }
 
 /** What one call does. */
@@ -41,7 +43,10 @@ const looksBlocking = 64;
  * `step` is as `attempt`, which once gave `again`, or stood behind others: where the object is none any more after that, it
  * was removed. The kernel says so (EIDRM) only to those who sleep in it.
  */
-function unlessRemoved<Now extends unknown[], T>(attempt: (...now: Now) => T | typeof again) {
+function unlessRemoved<Now extends unknown[], T>(
+  attempt: (...now: Now) => T | typeof again,
+  isThere: () => boolean,
+) {
   let wasThere = false;
   const waits = () => {
     wasThere = true;
@@ -53,7 +58,7 @@ function unlessRemoved<Now extends unknown[], T>(attempt: (...now: Now) => T | t
       return done;
     } catch (error) {
       const { code, syscall, path } = error as IpcError;
-      if (!wasThere || code !== 'EINVAL') throw error;
+      if (!wasThere || code !== 'EINVAL' || isThere()) throw error;
       const about = path === undefined ? '' : ` '${path}'`;
       const errno = -constants.errno.EIDRM;
       throw new IpcError('EIDRM', `EIDRM: identifier removed, ${syscall}${about}`, { errno, syscall, path });
@@ -95,7 +100,7 @@ export class BlockingLine {
         if (this.#waiting === undefined) return now(looks, 0);
         const raw = this.#result<Raw>();
         return raw === undefined ? again : made(raw.value);
-      }),
+      }, this.#setup.isThere),
       giveUp: () => {
         if (this.#waiting?.work !== work) return true;
         this.#waiting.call.cancel();
@@ -175,7 +180,7 @@ export class BlockingLines {
   runSync<Raw, T>(wanted: string, { call, now }: Blocking<Raw, T>, options: SyncWaitOptions | undefined): T {
     this.#setup.checkOpen();
     this.#lines.get(wanted)?.turns.checkFree();
-    const { step: within } = unlessRemoved(now);
+    const { step: within } = unlessRemoved(now, this.#setup.isThere);
     const { value } = waitSync(call, options, (sliceMs) => {
       this.#setup.checkOpen(); // the getter of an option may have closed it
       const done = within(sliceMs > 0 ? looksBlocking : 0, Math.round(sliceMs * 1e6));

@@ -19,14 +19,15 @@ export abstract class SysvObject {
   /** @internal */
   protected readonly lines: BlockingLines;
 
-  /** @internal `kind`: how errors name it. */
-  protected constructor(kind: string, setup: SysvSetup) {
+  /** @internal `kind`: how errors name it. `look`: asks the kernel for one of this kind; throws. */
+  protected constructor(kind: string, setup: SysvSetup, look: (id: number) => unknown) {
     this.#setup = setup;
     this.#what = `The ${kind} with the id ${setup.id}`;
     this.lines = new BlockingLines({
       checkOpen: () => this.checkOpen(),
       busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
       path: `id ${setup.id}`,
+      isThere: () => isThere(() => look(setup.id)),
     });
   }
 
@@ -79,6 +80,15 @@ export abstract class SysvObject {
 
   #closedError(): IpcError {
     return new IpcError('ERR_INTERPROC_CLOSED', `${this.#what} is closed`);
+  }
+}
+
+function isThere(look: () => unknown): boolean {
+  try {
+    look();
+    return true;
+  } catch (error) {
+    return !isGone(error);
   }
 }
 

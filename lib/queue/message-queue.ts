@@ -197,9 +197,10 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
    *   `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   trySend(data: MessageData, options?: PriorityOptions): boolean {
+    this.checkOpen();
     const bytes = messageBytes(data);
     const priority = checkPriority(options);
-    const { descriptor } = this; // now: the getter of an option may have closed it
+    const { descriptor } = this; // asked again: the getter of an option may have closed it
     return this.writing.idle && this.#send(descriptor, bytes, priority, 0);
   }
 

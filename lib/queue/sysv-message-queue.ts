@@ -66,7 +66,7 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SysvSetup) {
     checkConstruct(key, 'SysvMessageQueue');
-    super('System V message queue', setup);
+    super('System V message queue', setup, (id) => native.sysvMqStat(id));
   }
 
   /**
@@ -203,8 +203,9 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   tryReceive<Big extends boolean = false>(
     options?: SysvReceiveOptions<Big>,
   ): SysvMessage<Big extends true ? bigint : number> | null {
+    this.checkOpen();
     const wanted = checkWanted(options);
-    this.checkOpen(); // now: the getter of an option may have closed it
+    this.checkOpen(); // asked again: the getter of an option may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(lineOf(wanted))) return null;
     const message = receiveNow(this.id, wanted, 0, 0);
     return message === again ? null : message;

@@ -87,6 +87,7 @@ export class Semaphore {
         checkOpen: () => this.#checkOpen(),
         busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
         path: setup.name ?? '',
+        isThere: () => true,
       },
       this.#timers,
     );
@@ -353,6 +354,7 @@ export class Semaphore {
       this.#checkFault();
     } catch (error) {
       Atomics.store(words, this.#value, 0); // what was given into memory that nobody shares is not to be had
+      setImmediate(() => this.#line.turns.close(() => error)); // those who wait on a thread would not notice
       throw error;
     }
   }

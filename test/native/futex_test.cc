@@ -177,4 +177,44 @@ TEST_CASE("futex_waiters: without futex_waitv each wait has a thread, and the 50
         }) == 0);
 }
 
+TEST_CASE(
+    "futex_waiters: a thread that waits for nothing more lingers, serves what comes, and ends") {
+  const Words words(4096);
+  const int threads = CountThreads();
+  Waiters set;
+  uint32_t value = 0;
+  // However long it has lingered: it takes the next wait, or another thread does.
+  for (int round = 0; round < 60; ++round) {
+    REQUIRE(set.waiters.Add(1, words.to_wait(0), value).ok());
+    Change(words.at(0));
+    ++value;
+    CHECK(set.Await(1) == std::set<uint64_t>{1});
+    if (round % 20 == 19) Until([&] { return CountInProc("task") == threads; });
+    if (round % 5 == 0) usleep(1000);
+  }
+  REQUIRE(set.waiters.Add(1, words.to_wait(0), value).ok());
+  CHECK(set.waiters.Cancel(1));
+  Until([&] { return CountInProc("task") == threads; });
+}
+
+TEST_CASE("futex_waiters: of many threads all end, and the set may go while some linger") {
+  const Words words(1 << 16);
+  const int threads = CountThreads();
+  for (int round = 0; round < 5; ++round) {
+    Waiters set;
+    for (size_t index = 0; index < 600; ++index) {
+      REQUIRE(set.waiters.Add(index, words.to_wait(index), static_cast<uint32_t>(round)).ok());
+    }
+    CHECK(CountInProc("task") > threads + 3);
+    std::set<uint64_t> all;
+    for (size_t index = 0; index < 600; ++index) {
+      Change(words.at(index));
+      all.insert(index);
+    }
+    CHECK(set.Await(600) == all);
+    if (round % 2 == 0) Until([&] { return CountInProc("task") == threads; });
+  }
+  Until([&] { return CountInProc("task") == threads; });
+}
+
 }  // namespace interproc::test

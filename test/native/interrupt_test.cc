@@ -143,4 +143,78 @@ TEST_CASE("interrupt: threads that StartThread made, which block all signals, ar
   Until([&] { return CountInProc("task") == threads; });
 }
 
+TEST_CASE("alarm: a call that would sleep for ever is called out of it, as often as it goes back") {
+  const Pipe never;
+  char byte;
+  const Alarm alarm(2'000'000);
+  REQUIRE(alarm.set());
+  for (int times = 0; times < 5; ++times) {
+    CHECK(read(never.reader(), &byte, 1) == -1);
+    CHECK(errno == EINTR);
+  }
+}
+
+TEST_CASE("alarm: one that has rung before the call calls it out all the same") {
+  const Pipe never;
+  for (int round = 0; round < 100; ++round) {
+    char byte;
+    const Alarm alarm(1);
+    REQUIRE(alarm.set());
+    if (round % 2 == 0) sched_yield();
+    REQUIRE(read(never.reader(), &byte, 1) == -1);
+    REQUIRE(errno == EINTR);
+  }
+}
+
+TEST_CASE("alarm: it rings for its own thread alone, and never after its end") {
+  Sleeper other;
+  Until([&] { return other.entered.load(); });
+  sigset_t before;
+  sigset_t after;
+  REQUIRE(pthread_sigmask(SIG_BLOCK, nullptr, &before) == 0);
+  const Pipe never;
+  for (int round = 0; round < 50; ++round) {
+    char byte;
+    const Alarm alarm(1000);
+    REQUIRE(read(never.reader(), &byte, 1) == -1);
+  }
+  REQUIRE(pthread_sigmask(SIG_BLOCK, nullptr, &after) == 0);
+  for (int number = 1; number < SIGRTMAX; ++number) {
+    CHECK(sigismember(&before, number) == sigismember(&after, number));
+  }
+  // A sleep of several of its periods that nothing cuts short.
+  const struct timespec several = {0, 5'000'000};
+  CHECK(nanosleep(&several, nullptr) == 0);
+  CHECK(other.interrupted == 0);
+  other.Stop();
+}
+
+TEST_CASE("alarm: several threads have one each") {
+  const Pipe never;
+  std::vector<std::unique_ptr<Thread>> threads;
+  std::atomic<int> rung{0};
+  for (int each = 0; each < 8; ++each) {
+    threads.push_back(std::make_unique<Thread>([&, each] {
+      for (int round = 0; round < 20; ++round) {
+        char byte;
+        const Alarm alarm(static_cast<uint64_t>(1 + each) * 100'000);
+        MUST(alarm.set());
+        MUST(read(never.reader(), &byte, 1) == -1 && errno == EINTR);
+        ++rung;
+      }
+    }));
+  }
+  threads.clear();
+  CHECK(rung == 160);
+}
+
+TEST_CASE("alarm: where the user may have no more signals pending, it says that it is not set") {
+  CHECK(ExitCodeOf([] {
+          const struct rlimit none = {0, 0};
+          CHILD_EXPECT(setrlimit(RLIMIT_SIGPENDING, &none) == 0);
+          const Alarm alarm(1);
+          CHILD_EXPECT(!alarm.set());
+        }) == 0);
+}
+
 }  // namespace interproc::test
