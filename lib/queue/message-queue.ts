@@ -138,8 +138,8 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
   }
 
   /**
-   * All queues of this IPC namespace, whoever made them, as the mqueue file system shows them. Throws
-   * `ERR_INTERPROC_UNSUPPORTED` where that isn't mounted.
+   * All queues, whoever made them, as the mqueue file system shows them: those of the IPC namespace of who mounted it. Names
+   * that are no UTF-8 are left out. Throws `ERR_INTERPROC_UNSUPPORTED` where it isn't mounted.
    */
   static list(): MessageQueueListEntry[] {
     return listQueues();
