@@ -355,9 +355,9 @@ export interface Native {
   ): [maxMessages: number, messageSize: number, messages: number, nonBlocking: boolean];
   mqSetNonBlocking(queue: NativeDescriptor, nonBlocking: boolean): void;
   /** -1 where it is full, also at so many further looks. */
-  mqSend(queue: NativeDescriptor, data: Uint8Array, priority: number, looks: number): number;
+  mqSend(queue: NativeDescriptor, data: Uint8Array, priority?: number, looks?: number): number;
   /** The length + the priority * 2 ** 25; -1 where it is empty. */
-  mqReceive(queue: NativeDescriptor, into: Uint8Array, looks: number): number;
+  mqReceive(queue: NativeDescriptor, into: Uint8Array, looks?: number): number;
   mqNoticeOpen(): NativeDescriptor;
   mqNoticeAsk(queue: NativeDescriptor, socket: NativeDescriptor): void;
   /** 0: none; 1: a message has arrived; 2: the registration was removed. */
@@ -370,7 +370,13 @@ export interface Native {
   sysvMqRemove(id: number): void;
   sysvMqList(): NativeSysvMqStat[];
   /** -1 where there is no room, also at so many further looks, and within so long. */
-  sysvMqSend(id: number, type: number | bigint, data: Uint8Array, looks: number, nanoseconds: number): number;
+  sysvMqSend(
+    id: number,
+    type: number | bigint,
+    data: Uint8Array,
+    looks?: number,
+    nanoseconds?: number,
+  ): number;
   /**
    * Bytes, or -1. `flags`: 1 except, 2 truncate, 4 copy (`type` is a place then). `raw` gets the type, of 8 bytes, and
    * behind that the message, at most `size` bytes; `into` the message, where it fits.
@@ -381,9 +387,9 @@ export interface Native {
     flags: number,
     raw: Uint8Array,
     size: number,
-    looks: number,
-    nanoseconds: number,
     into: Uint8Array | undefined,
+    looks?: number,
+    nanoseconds?: number,
   ): number;
   /** Gives the length. */
   sysvMqSendStart(call: number, id: number, type: number | bigint, data: Uint8Array): void;
@@ -420,7 +426,7 @@ export interface Native {
   /** `fact`: 0 the value, 1 the last pid, 2 how many wait for an increase, 3 for zero. */
   sysvSemAsk(id: number, index: number, fact: 0 | 1 | 2 | 3): number;
   /** `operations`: index, delta and flags (1 undo, 2 no wait) of each, of 16 bits each. */
-  sysvSemOperate(id: number, operations: Uint8Array, looks: number, nanoseconds: number): boolean;
+  sysvSemOperate(id: number, operations: Uint8Array, looks?: number, nanoseconds?: number): boolean;
   /** Gives true. */
   sysvSemOperateStart(call: number, id: number, operations: Uint8Array): void;
 

@@ -143,7 +143,11 @@ export function receiveNow(
     // What is longer than expected is not to be cut for that.
     const now = room < most ? flags & ~flag.truncate : flags;
     try {
-      const length = native.sysvMqReceive(id, type, now, raw, room, looks, nanoseconds, into);
+      // Each argument that the addon reads costs some nanoseconds.
+      const length =
+        looks === 0 && nanoseconds === 0
+          ? native.sysvMqReceive(id, type, now, raw, room, into)
+          : native.sysvMqReceive(id, type, now, raw, room, into, looks, nanoseconds);
       if (length < 0) return again;
       const given = typeOf(raw, big);
       const fits = into !== undefined && length <= size;

@@ -165,7 +165,7 @@ export class SysvSemaphoreSet extends SysvObject {
     const checked = checkOperations(operations, this.#count);
     this.checkOpen(); // asked again: a getter of an operation may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(keyOfOperations(checked))) return false;
-    return native.sysvSemOperate(this.id, checked, 0, 0);
+    return native.sysvSemOperate(this.id, checked);
   }
 
   /**

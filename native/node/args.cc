@@ -80,7 +80,7 @@ uint32_t Args::Looks(size_t index) {
 }
 
 uint32_t Args::Small(size_t index, uint32_t most) {
-  if (!ok_) return 0;
+  if (!ok_ || index >= info_.Length()) return 0;
   uint32_t value = 0;
   if (napi_get_value_uint32(info_.Env(), info_[index], &value) != napi_ok || value > most) {
     Reject("an integer in range");

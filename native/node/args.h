@@ -35,9 +35,11 @@ class Args {
   // A whole number of [least, most]; most is at most 2^53.
   int64_t Integer(size_t index, int64_t least, int64_t most);
   int Int(size_t index);
-  // As Integer, and faster; fractions are cut.
+  // As Integer, and faster: fractions are cut, and 0 may be left out at the end.
   uint32_t Small(size_t index, uint32_t most);
-  uint64_t Size(size_t index);   // bytes
+  uint64_t Size(size_t index);  // bytes
+  // 0 may be left out at the end.
+  uint64_t TimeoutNs(size_t index) { return index < info_.Length() ? Size(index) : 0; }
   uint32_t Looks(size_t index);  // of os::TryPatiently
   std::optional<uint32_t> OptionalId(size_t index);
   // The memory of a Uint8Array, valid until JS runs again.

@@ -16,7 +16,6 @@ namespace {
 // What mqReceive gives is length + priority * this: lib/internal/native.ts names it, too. A message
 // has at most 2^24 bytes and a priority below 2^15.
 constexpr double kPriorityUnit = 1 << 25;
-constexpr double kNothingNow = -1;
 
 os::MqUse UseFrom(Args& args, size_t index) {
   return static_cast<os::MqUse>(args.Integer(index, 0, 2));
@@ -137,7 +136,7 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
       looks, [&] { return os::ReceiveFromMq(queue->fd(), into.data, into.length, &priority); },
       os::WouldBlock);
   if (!length.ok()) return Fail(info.Env(), length.error(), queue->name());
-  if (!length.value().has_value()) return Napi::Number::New(info.Env(), kNothingNow);
+  if (priority == 0 || !length.value().has_value()) return MovedToJs(info.Env(), length);
   return Napi::Number::New(info.Env(),
                            static_cast<double>(*length.value()) + priority * kPriorityUnit);
 }

@@ -104,7 +104,7 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   const int64_t type = TypeFrom(args, 1);
   const ByteSpan data = args.Bytes(2);
   const uint32_t looks = args.Looks(3);
-  const uint64_t timeout_ns = args.Size(4);
+  const uint64_t timeout_ns = args.TimeoutNs(4);
   if (!args.ok()) return info.Env().Undefined();
   // The kernel wants the type before the bytes.
   alignas(int64_t) char usual[os::kSysvTypeBytes + kUsualBytes];
@@ -121,7 +121,7 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   return MovedOrFail(info.Env(), sent, id);
 }
 
-// sysvMqReceive(id, type, flags, raw, size, looks, nanoseconds, into | undefined): how many bytes,
+// sysvMqReceive(id, type, flags, raw, size, into | undefined, looks, nanoseconds): how many bytes,
 // or -1. `raw` gets the type, of 8 bytes, and behind that the message, at most `size` bytes; `into`
 // the message, where it fits.
 Napi::Value Receive(const Napi::CallbackInfo& info) {
@@ -130,10 +130,10 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
   const os::SysvWanted wanted = WantedFrom(args, 1);
   const ByteSpan memory = args.Bytes(3);
   const uint64_t size = args.Size(4);
-  const uint32_t looks = args.Looks(5);
-  const uint64_t timeout_ns = args.Size(6);
+  const uint32_t looks = args.Looks(6);
+  const uint64_t timeout_ns = args.TimeoutNs(7);
   ByteSpan into;
-  if (args.ok() && !args.at(7).IsUndefined()) into = args.Bytes(7);
+  if (args.ok() && !args.at(5).IsUndefined()) into = args.Bytes(5);
   if (args.ok() && memory.length < os::kSysvTypeBytes) {
     args.Reject("a Uint8Array of 8 bytes or more");
   }

@@ -173,7 +173,7 @@ Napi::Value Operate(const Napi::CallbackInfo& info) {
   const int id = args.Int(0);
   const os::SemOperations operations = OperationsFrom(args, 1);
   const uint32_t looks = args.Looks(2);
-  const uint64_t timeout_ns = args.Size(3);
+  const uint64_t timeout_ns = args.TimeoutNs(3);
   if (!args.ok()) return info.Env().Undefined();
   const auto in_vain = [](const os::Result<bool>& done) { return done.ok() && !done.value(); };
   os::Result<bool> done =

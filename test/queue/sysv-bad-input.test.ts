@@ -279,12 +279,12 @@ describe('the addon', () => {
     const own = makeQueue();
     own.sendSync(1, Buffer.alloc(100, 7));
     const memory = new Uint8Array(64).fill(1);
-    expect(() => native.sysvMqReceive(own.id, 0, 0, memory.subarray(0, 16), 100, 0, 0)).toThrow(
+    expect(() => native.sysvMqReceive(own.id, 0, 0, memory.subarray(0, 16), 100, undefined)).toThrow(
       expect.objectContaining({ code: 'E2BIG' }),
     );
-    expect(native.sysvMqReceive(own.id, 0, 2, memory.subarray(0, 16), 100, 0, 0)).toBe(8);
+    expect(native.sysvMqReceive(own.id, 0, 2, memory.subarray(0, 16), 100, undefined)).toBe(8);
     expect([...memory.subarray(16)]).toEqual(Array(48).fill(1));
-    expect(() => native.sysvMqReceive(own.id, 0, 0, memory.subarray(0, 7), 0, 0, 0)).toThrow(TypeError);
+    expect(() => native.sysvMqReceive(own.id, 0, 0, memory.subarray(0, 7), 0, undefined)).toThrow(TypeError);
   });
 });
 
