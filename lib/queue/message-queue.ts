@@ -138,8 +138,8 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
   }
 
   /**
-   * All queues of this IPC namespace, whoever made them, as the mqueue file system shows them. Throws
-   * `ERR_INTERPROC_UNSUPPORTED` where that isn't mounted.
+   * All queues, whoever made them, as the mqueue file system shows them: those of the IPC namespace of who mounted it. Names
+   * that are no UTF-8 are left out. Throws `ERR_INTERPROC_UNSUPPORTED` where it isn't mounted.
    */
   static list(): MessageQueueListEntry[] {
     return listQueues();
@@ -197,9 +197,10 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
    *   `ERR_INTERPROC_CLOSED`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   trySend(data: MessageData, options?: PriorityOptions): boolean {
+    this.checkOpen();
     const bytes = messageBytes(data);
     const priority = checkPriority(options);
-    const { descriptor } = this; // now: the getter of an option may have closed it
+    const { descriptor } = this; // asked again: the getter of an option may have closed it
     return this.writing.idle && this.#send(descriptor, bytes, priority, 0);
   }
 

@@ -62,19 +62,29 @@ export class Notices {
     const { signal } = checkOptions(options);
     let registration: Registration | undefined;
     let left = false;
+    let asking = 0;
     const leave = () => {
       if (registration === undefined) return;
       this.#registrations.delete(registration);
       registration.close();
+      if (signal instanceof AbortSignal) signal.removeEventListener('abort', leaveIfIdle);
     };
+    // Who asks hears of the abort, and leaves for that.
+    const leaveIfIdle = () => asking > 0 || leave();
     const series = seriesOf<number>({
       next: async () => {
+        asking++;
         try {
-          registration ??= this.#register();
+          if (registration === undefined) {
+            registration = this.#register();
+            if (signal instanceof AbortSignal) signal.addEventListener('abort', leaveIfIdle, { once: true });
+          }
           return await registration.next(signal === undefined ? {} : { signal });
         } catch (error) {
           leave();
           throw error;
+        } finally {
+          asking--;
         }
       },
       isClosed: () => left || this.#closed,

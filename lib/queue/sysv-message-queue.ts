@@ -203,8 +203,9 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   tryReceive<Big extends boolean = false>(
     options?: SysvReceiveOptions<Big>,
   ): SysvMessage<Big extends true ? bigint : number> | null {
+    this.checkOpen();
     const wanted = checkWanted(options);
-    this.checkOpen(); // now: the getter of an option may have closed it
+    this.checkOpen(); // asked again: the getter of an option may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(lineOf(wanted))) return null;
     const message = receiveNow(this.id, wanted, 0, 0);
     return message === again ? null : message;

@@ -161,8 +161,9 @@ export class SysvSemaphoreSet extends SysvObject {
    *   `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    */
   tryOp(operations: SemaphoreOperation | readonly SemaphoreOperation[]): boolean {
+    this.checkOpen();
     const checked = checkOperations(operations, this.#count);
-    this.checkOpen(); // now: a getter of an operation may have closed it
+    this.checkOpen(); // asked again: a getter of an operation may have closed it
     if (!this.lines.isEmpty && this.lines.isBusy(keyOfOperations(checked))) return false;
     return native.sysvSemOperate(this.id, checked, 0, 0);
   }

@@ -61,7 +61,7 @@ Result<void> FillIn(int id, std::vector<uint16_t> values, const Access& access) 
   if (!done.ok()) return done;
   done = Touch(id, first);
   if (!done.ok()) return done;
-  Failpoint("semaphore-set-filled");
+  Failpoint("semaphore-set.filled");
   // Its creator may not look at it: what IPC_SET takes is all given here.
   struct semid_ds raw = {};
   raw.sem_perm.uid = access.uid.value_or(geteuid());
@@ -84,7 +84,7 @@ Result<int> CreateSysvSem(int32_t key, std::vector<uint16_t> values, const Acces
   const int id = semget(key, static_cast<int>(values.size()),
                         IPC_CREAT | IPC_EXCL | static_cast<int>(kUnready));
   if (id < 0) return LastError("semget");
-  Failpoint("semaphore-set-made");
+  Failpoint("semaphore-set.made");
   const Result<void> filled = FillIn(id, std::move(values), access);
   if (filled.ok()) return id;
   (void)RemoveSysvSem(id);

@@ -191,7 +191,7 @@ describe('RLIMIT_NOFILE', () => {
           break;
         }
       }
-      const limit = /may have 64 open files \\(RLIMIT_NOFILE; .*ulimit -n/;
+      const limit = /may have 128 open files \\(RLIMIT_NOFILE; .*ulimit -n/;
       fails(() => SharedMemory.create(fresh, { size: 1 }), 'EMFILE', 'shm_open', fresh, limit);
       fails(() => SharedMemory.open(name), 'EMFILE', 'shm_open', name, limit);
       fails(() => SharedMemory.openOrCreate(name, { size: 1 }), 'EMFILE', 'shm_open', name, limit);
@@ -214,7 +214,7 @@ describe('RLIMIT_NOFILE', () => {
       assert.deepEqual(readdirSync(folder), ['file.bin']);
       assert.deepEqual(held(), before);
       SharedMemory.open(name);`;
-    const wrapper = withLimits({ nofile: 64 });
+    const wrapper = withLimits({ nofile: 128 });
     expect(await runPeer(source, { args: [shmName(), shmName(), folder], wrapper })).toMatchObject(clean);
   });
 });

@@ -6,7 +6,7 @@ import { runPeer, startPeer } from '../support/peer.js';
 
 /** The id of a set that is half-made for good. */
 async function halfMade(key: number): Promise<number> {
-  const failing = { args: [key], env: { INTERPROC_FAILPOINT: 'semaphore-set-made' } };
+  const failing = { args: [key], env: { INTERPROC_FAILPOINT: 'semaphore-set.made' } };
   const maker = await runPeer('SysvSemaphoreSet.create(args[0], { count: 1 });', failing);
   expect(maker).toMatchObject({ signal: 'SIGKILL' });
   return SysvSemaphoreSet.list().find((set) => set.key === key)?.id as number;

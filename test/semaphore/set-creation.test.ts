@@ -28,7 +28,7 @@ const idOf = (key: number) => SysvSemaphoreSet.list().find((each) => each.key ==
 describe.each(users)('a set whose maker was killed, as %s', (user) => {
   it('before it was filled in is opened by nobody, until it is removed', async () => {
     const key = setKey();
-    await die(key, 'semaphore-set-made', user);
+    await die(key, 'semaphore-set.made', user);
     const source = `${head(user)}
       assert.equal(SysvSemaphoreSet.tryOpen(args[0]), null);
       assert.throws(() => SysvSemaphoreSet.openSync(args[0], { timeout: 3 }), { code: 'ETIMEDOUT', syscall: 'semget' });
@@ -65,7 +65,7 @@ describe.each(users)('a set whose maker was killed, as %s', (user) => {
 describe('openOrCreate', () => {
   it('makes anew what was left half-made, once for all who come, or opens what is complete', async () => {
     const cases = users.flatMap((user) =>
-      ['semaphore-set-made', 'semaphore-set-filled'].map((failpoint) => ({ user, failpoint, key: setKey() })),
+      ['semaphore-set.made', 'semaphore-set.filled'].map((failpoint) => ({ user, failpoint, key: setKey() })),
     );
     // At once, as each waits until the maker must be dead.
     const outcomes = await Promise.all(
@@ -87,14 +87,14 @@ describe('openOrCreate', () => {
       const made = got.filter(([, created]) => created).length;
       expect(ids.size).toBe(1);
       // Filled in, it is what its maker meant, but for its mode: who may look at it may use it.
-      if (ids.has(half)) expect([cases[at]?.failpoint, made]).toEqual(['semaphore-set-filled', 0]);
+      if (ids.has(half)) expect([cases[at]?.failpoint, made]).toEqual(['semaphore-set.filled', 0]);
       else expect(made).toBe(1);
     }
   });
 
   it.skipIf(!isRoot)('leaves a half-made one of somebody else, and says that it is not ready', async () => {
     const key = setKey();
-    await die(key, 'semaphore-set-made', 'root');
+    await die(key, 'semaphore-set.made', 'root');
     const half = idOf(key);
     const source = `${head('nobody')}
       assert.throws(() => SysvSemaphoreSet.openOrCreate(args[0], ${options}), { code: 'ETIMEDOUT', syscall: 'semget' });`;

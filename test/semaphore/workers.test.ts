@@ -29,7 +29,7 @@ describe('a worker that is terminated', () => {
     const source = `${withWorkers}
       const key = args[0];
       const { spawnSync } = await import('node:child_process');
-      const made = spawnSync(process.execPath, ['--input-type=module', '-e', "import { SysvSemaphoreSet } from 'interproc'; SysvSemaphoreSet.create(" + key + ', { count: 1 });'], { env: { INTERPROC_FAILPOINT: 'semaphore-set-made' } });
+      const made = spawnSync(process.execPath, ['--input-type=module', '-e', "import { SysvSemaphoreSet } from 'interproc'; SysvSemaphoreSet.create(" + key + ', { count: 1 });'], { env: { INTERPROC_FAILPOINT: 'semaphore-set.made' } });
       assert.equal(made.signal, 'SIGKILL');
       try {
         const worker = startWorker('say(); await SysvSemaphoreSet.' + args[1] + '(workerData);', key);
