@@ -161,7 +161,7 @@ describe('a call that blocks', () => {
       code: 'ERR_INTERPROC_BUSY',
       message: expect.stringContaining(`id ${queue.id}`),
     });
-    expect(() => queue.receiveSync({ type: 1 })).toThrow(busy);
+    expect(() => queue.receiveSync({ type: 1, timeout: 1000 })).toThrow(busy);
     expect(queue.tryReceive({ type: 1 })).toBeNull();
     queue.sendSync(2, 'two');
     expect(String(queue.receiveSync({ type: 2 }).data)).toBe('two');
@@ -174,7 +174,7 @@ describe('a call that blocks', () => {
 
     queue.sendSync(1, 'ten bytes.');
     const sends = queue.send(1, 'x');
-    expect(() => queue.sendSync(1, 'y')).toThrow(busy);
+    expect(() => queue.sendSync(1, 'y', { timeout: 1000 })).toThrow(busy);
     await queue.receive();
     await sends;
     queue.sendSync(1, 'z');

@@ -142,7 +142,7 @@ describe('those who wait', () => {
     const waits = Array.from({ length: 30 }, (_, at) => semaphore.acquire().then(() => order.push(at)));
     semaphore.release(10);
     expect(semaphore.tryAcquire()).toBeNull();
-    expect(() => semaphore.acquireSync()).toThrow(
+    expect(() => semaphore.acquireSync({ timeout: 1000 })).toThrow(
       expect.objectContaining({
         code: 'ERR_INTERPROC_BUSY',
         message: expect.stringContaining(semaphore.name as string),

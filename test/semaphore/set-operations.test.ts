@@ -157,7 +157,7 @@ describe('an operation', () => {
   it('is refused by those that block while others wait for the same, and only then', async () => {
     const set = makeSet({ count: 2, initial: [0, 1] });
     const waits = set.op(less);
-    expect(() => set.opSync(less)).toThrow(
+    expect(() => set.opSync(less, { timeout: 1000 })).toThrow(
       expect.objectContaining({
         code: 'ERR_INTERPROC_BUSY',
         message: expect.stringContaining(`id ${set.id}`),
