@@ -41,6 +41,33 @@ describe('a worker that is terminated', () => {
     expect(drain(queue)).toEqual([]);
   });
 
+  it('gives back what its thread had taken, and it had heard nothing of', async () => {
+    const queue = makeQueue();
+    const source = `${withWorkers}
+      import { readFileSync } from 'node:fs';
+      const queue = SysvMessageQueue.fromId(args[0]);
+      const sleeps = () => readdirSync('/proc/self/task').some((task) => /msg/.test(readFileSync('/proc/self/task/' + task + '/wchan', 'utf8')));
+      const flags = new Int32Array(new SharedArrayBuffer(8));
+      const worker = startWorker(\`
+        const { id, flags } = workerData;
+        SysvMessageQueue.fromId(id).receive({ type: 3 });
+        say();
+        parentPort.once('message', () => {
+          Atomics.store(flags, 0, 1);
+          for (;;);
+        });\`, { id: args[0], flags });
+      await reply(worker);
+      while (!sleeps()) await new Promise(setImmediate);
+      worker.postMessage('be busy');
+      while (Atomics.load(flags, 0) === 0) await new Promise(setImmediate);
+      queue.sendSync(3, 'whose?');
+      while (queue.stat().messages > 0) await new Promise(setImmediate);
+      await worker.terminate();
+      const { type, data } = queue.receiveSync({ timeout: 0 });
+      assert.deepEqual([type, String(data)], [3, 'whose?']);`;
+    expect(await runPeer(source, { args: [queue.id], execArgv })).toMatchObject(clean);
+  });
+
   it('that ends by itself leaves nothing of its unref()ed waits', async () => {
     const queue = makeQueue();
     const source = `${withWorkers}
