@@ -9,7 +9,8 @@ const made = `
   const queue = MessageQueue.create(workerData, { maxMessages: 2, messageSize: 3000 });
   queue.unlink();
   const fill = () => { while (queue.trySend('x')); };`;
-const forever = 'await new Promise(() => {});';
+// Also where nothing that is waited for keeps it alive.
+const forever = 'setInterval(() => {}, 1e6); await new Promise(() => {});';
 const fromEnvironment = `/interproc-test-${process.pid}-worker-`;
 
 describe('a worker that is terminated', () => {

@@ -7,7 +7,8 @@ import { execArgv, expectNothingLeft, withWorkers } from '../support/workers.js'
 describe('a worker that is terminated', () => {
   const open = 'const queue = SysvMessageQueue.fromId(parseInt(workerData));';
   const fill = "while (queue.trySend(9, 'x'));";
-  const forever = 'await new Promise(() => {});';
+  // Also where nothing that is waited for keeps it alive.
+  const forever = 'setInterval(() => {}, 1e6); await new Promise(() => {});';
   const calls = {
     'in receive': 'say(); await queue.receive();',
     'in many receives': `for (let type = 1; type < 40; type++) for (let each = 0; each < 5; each++) queue.receive({ type: type % 20 + 1 }); say(); ${forever}`,

@@ -98,7 +98,7 @@ describe('240 waits on queues, semaphores and sets', () => {
       const [ids] = args;
       let before;
       for (let round = 0; round < 4; round++) {
-        const worker = startWorker('const ids = workerData; const controller = new AbortController();' + ${JSON.stringify(waiting)} + 'say(); await new Promise(() => {});', ids);
+        const worker = startWorker('const ids = workerData; const controller = new AbortController();' + ${JSON.stringify(waiting)} + 'say(); setInterval(() => {}, 1e6);', ids);
         await reply(worker);
         await worker.terminate();
         const queue = SysvMessageQueue.fromId(ids[0]);

@@ -61,7 +61,7 @@ describe('what a process holds with undo', () => {
     const source = `${withWorkers}
       ${head}
       for (const call of ['tryOp', 'opSync', 'op']) {
-        const worker = startWorker('const set = SysvSemaphoreSet.fromId(workerData); await set.' + call + '(${take}); say(); await new Promise(() => {});', args[0]);
+        const worker = startWorker('const set = SysvSemaphoreSet.fromId(workerData); await set.' + call + '(${take}); say(); setInterval(() => {}, 1e6);', args[0]);
         await reply(worker);
         await worker.terminate();
       }

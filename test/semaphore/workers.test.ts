@@ -8,7 +8,8 @@ import { execArgv, expectNothingLeft, withWorkers } from '../support/workers.js'
 describe('a worker that is terminated', () => {
   const semaphore = "const semaphore = Semaphore.open('/' + workerData.split('.')[1]);";
   const set = 'const set = SysvSemaphoreSet.fromId(parseInt(workerData));';
-  const forever = 'await new Promise(() => {});';
+  // Also where nothing that is waited for keeps it alive.
+  const forever = 'setInterval(() => {}, 1e6); await new Promise(() => {});';
   const calls = {
     'in acquire': `${semaphore} say(); await semaphore.acquire();`,
     'in acquireSync': `${semaphore} say(); semaphore.acquireSync();`,
