@@ -1,4 +1,5 @@
 /** Keys and ids of System V objects (man 7 sysvipc), and what the kernel tells of them. */
+import type { IpcError } from '../errors.js';
 import { checkInteger, invalidValue } from './arguments.js';
 
 /** What names a System V object: a number, or null for a new one that only its id leads to (IPC_PRIVATE). */
@@ -33,4 +34,10 @@ export function keyOf(key: number): Key {
 /** The kernel's 0 is never. */
 export function dateOf(ms: number): Date | null {
   return ms === 0 ? null : new Date(ms);
+}
+
+/** What a call with the id of an object says that somebody has removed meanwhile. */
+export function isGone(error: unknown): boolean {
+  const { code } = error as Partial<IpcError>;
+  return code === 'EIDRM' || code === 'EINVAL';
 }

@@ -5,6 +5,8 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { IpcError } from '../errors.js';
+import type { NativeQueues } from './native-queues.js';
+import type { NativeSemaphores } from './native-semaphores.js';
 import { systemError } from './system-error.js';
 
 declare const brand: unique symbol;
@@ -99,7 +101,7 @@ export interface NativeFileStat {
   ctimeMs: number;
 }
 
-interface NativeSysvFacts {
+export interface NativeSysvFacts {
   id: number;
   /** 0: private. */
   key: number;
@@ -122,36 +124,16 @@ export interface NativeSysvShmStat extends NativeSysvFacts {
   locked: boolean;
 }
 
-export interface NativeSysvMqStat extends NativeSysvFacts {
-  messages: number;
-  bytes: number;
-  maxBytes: number;
-  lastSendPid: number;
-  lastReceivePid: number;
-  sentAtMs: number;
-  receivedAtMs: number;
-  changedAtMs: number;
-}
-
-export interface NativeSysvSemStat extends NativeSysvFacts {
-  count: number;
-  operatedAtMs: number;
-  changedAtMs: number;
-}
-
 /** mode, uid, gid */
 export type NativeAccess = [mode: number, uid: number | undefined, gid: number | undefined];
 
 /** What such a call may change. */
-type NativeSysvChange = [mode: number | undefined, uid: number | undefined, gid: number | undefined];
-
-/** 0: both; 1: receiving; 2: sending. */
-export type NativeMqUse = 0 | 1 | 2;
+export type NativeSysvChange = [mode: number | undefined, uid: number | undefined, gid: number | undefined];
 
 /** What tells a socket's file from another one of its name. */
 export type NativeSocketFile = readonly [device: bigint, inode: bigint];
 
-export interface Native {
+export interface Native extends NativeQueues, NativeSemaphores {
   setErrorFactory(
     make: (errno: number, syscall: string, path: string | undefined, text: string) => Error,
   ): void;
@@ -336,99 +318,6 @@ export interface Native {
       number
     >
   >;
-
-  mqCreate(
-    name: string,
-    use: NativeMqUse,
-    maxMessages: number,
-    messageSize: number,
-    ...access: NativeAccess
-  ): NativeDescriptor;
-  readonly hasMq: boolean;
-  mqOpen(name: string, use: NativeMqUse): NativeDescriptor;
-  mqFromFd(fd: number): NativeDescriptor;
-  mqUnlink(name: string): void;
-  mqLinkedAt(queue: NativeDescriptor, name: string): boolean;
-  mqStat(queue: NativeDescriptor): NativeFileStat;
-  mqAttributes(
-    queue: NativeDescriptor,
-  ): [maxMessages: number, messageSize: number, messages: number, nonBlocking: boolean];
-  mqSetNonBlocking(queue: NativeDescriptor, nonBlocking: boolean): void;
-  /** -1 where it is full, also at so many further looks. */
-  mqSend(queue: NativeDescriptor, data: Uint8Array, priority?: number, looks?: number): number;
-  /** The length + the priority * 2 ** 25; -1 where it is empty. */
-  mqReceive(queue: NativeDescriptor, into: Uint8Array, looks?: number): number;
-  mqNoticeOpen(): NativeDescriptor;
-  mqNoticeAsk(queue: NativeDescriptor, socket: NativeDescriptor): void;
-  /** 0: none; 1: a message has arrived; 2: the registration was removed. */
-  mqNoticeTake(socket: NativeDescriptor): 0 | 1 | 2;
-  mqNoticeWithdraw(queue: NativeDescriptor, socket: NativeDescriptor): void;
-
-  sysvMqGet(key: number, create: boolean, mode: number): number;
-  sysvMqStat(id: number): NativeSysvMqStat;
-  sysvMqSet(id: number, ...change: [...NativeSysvChange, maxBytes: number | undefined]): void;
-  sysvMqRemove(id: number): void;
-  sysvMqList(): NativeSysvMqStat[];
-  /** -1 where there is no room, also at so many further looks, and within so long. */
-  sysvMqSend(
-    id: number,
-    type: number | bigint,
-    data: Uint8Array,
-    looks?: number,
-    nanoseconds?: number,
-  ): number;
-  /**
-   * Bytes, or -1. `flags`: 1 except, 2 truncate, 4 copy (`type` is a place then). `raw` gets the type, of 8 bytes, and
-   * behind that the message, at most `size` bytes; `into` the message, where it fits.
-   */
-  sysvMqReceive(
-    id: number,
-    type: number | bigint,
-    flags: number,
-    raw: Uint8Array,
-    size: number,
-    into: Uint8Array | undefined,
-    looks?: number,
-    nanoseconds?: number,
-  ): number;
-  /** Gives the length. */
-  sysvMqSendStart(call: number, id: number, type: number | bigint, data: Uint8Array): void;
-  /** Gives the type, of 8 bytes, and behind that the message, at most `size` bytes. */
-  sysvMqReceiveStart(call: number, id: number, type: number | bigint, flags: number, size: number): void;
-
-  posixSemCreate(name: string, value: number, ...access: NativeAccess): NativeFile;
-  posixSemOpen(name: string): NativeFile;
-  posixSemInit(mapping: NativeMapping, offset: number, value: number): void;
-  /** While there is no permit, at most so long. Counts in `waiters`, whatever becomes of its worker meanwhile. */
-  posixSemSleep(mapping: NativeMapping, nanoseconds: number): void;
-  /** Gives 1 when a permit was taken, 0 where the memory is gone. REQUIRES a mapping that is for these calls alone. */
-  posixSemAcquireStart(call: number, mapping: NativeMapping): void;
-  posixSemStat(name: string): NativeFileStat;
-  posixSemValue(name: string): number;
-  posixSemUnlink(name: string): void;
-  posixSemPath(name: string): string;
-  posixSemList(): string[];
-  readonly posixSemSize: number;
-  /** Offsets in bytes of the words. */
-  readonly posixSemWords: Readonly<Record<'value' | 'waiters' | 'private', number>>;
-
-  /** `values`: of 16 bits each. */
-  sysvSemCreate(key: number, values: Uint8Array, ...access: NativeAccess): number;
-  sysvSemOpen(key: number): number;
-  sysvSemIsReady(id: number): boolean;
-  sysvSemStat(id: number): NativeSysvSemStat;
-  sysvSemSet(id: number, ...change: NativeSysvChange): void;
-  sysvSemRemove(id: number): void;
-  sysvSemList(): NativeSysvSemStat[];
-  sysvSemValues(id: number): number[];
-  sysvSemSetValues(id: number, values: Uint8Array): void;
-  sysvSemSetValue(id: number, index: number, value: number): void;
-  /** `fact`: 0 the value, 1 the last pid, 2 how many wait for an increase, 3 for zero. */
-  sysvSemAsk(id: number, index: number, fact: 0 | 1 | 2 | 3): number;
-  /** `operations`: index, delta and flags (1 undo, 2 no wait) of each, of 16 bits each. */
-  sysvSemOperate(id: number, operations: Uint8Array, looks?: number, nanoseconds?: number): boolean;
-  /** Gives true. */
-  sysvSemOperateStart(call: number, id: number, operations: Uint8Array): void;
 
   resourceLimit(resource: number): number;
   readonly resources: Readonly<Record<'memlock' | 'nofile' | 'fsize' | 'as' | 'msgqueue', number>>;

@@ -4,7 +4,7 @@
  */
 import { IpcError } from '../errors.js';
 import { BlockingLines } from './blocking-lines.js';
-import type { Key } from './keys.js';
+import { isGone, type Key } from './keys.js';
 
 export interface SysvSetup {
   id: number;
@@ -12,22 +12,33 @@ export interface SysvSetup {
   created: boolean;
 }
 
+export interface SysvKind {
+  /** How errors name it. */
+  readonly name: string;
+  /** Asks the kernel for one; throws. */
+  look(id: number): unknown;
+  /** The id of a key's; throws. */
+  find(key: number): number;
+}
+
 export abstract class SysvObject {
   readonly #setup: SysvSetup;
+  readonly #kind: SysvKind;
   readonly #what: string;
   #closed = false;
   /** @internal */
   protected readonly lines: BlockingLines;
 
-  /** @internal `kind`: how errors name it. `look`: asks the kernel for one of this kind; throws. */
-  protected constructor(kind: string, setup: SysvSetup, look: (id: number) => unknown) {
+  /** @internal */
+  protected constructor(kind: SysvKind, setup: SysvSetup) {
     this.#setup = setup;
-    this.#what = `The ${kind} with the id ${setup.id}`;
+    this.#kind = kind;
+    this.#what = `The ${kind.name} with the id ${setup.id}`;
     this.lines = new BlockingLines({
       checkOpen: () => this.checkOpen(),
       busyError: (why) => new IpcError('ERR_INTERPROC_BUSY', `${this.#what} is busy: ${why}`),
       path: `id ${setup.id}`,
-      isThere: () => isThere(() => look(setup.id)),
+      isThere: () => isThere(() => kind.look(setup.id)),
     });
   }
 
@@ -44,6 +55,18 @@ export abstract class SysvObject {
   /** Whether the factory made it; false where it was there already. */
   get created(): boolean {
     return this.#setup.created;
+  }
+
+  /** Whether the key still leads to this very one; false for a private or removed one. */
+  get linked(): boolean {
+    this.checkOpen();
+    const { id, key } = this.#setup;
+    if (key === null) return false;
+    try {
+      return this.#kind.find(key) === id;
+    } catch {
+      return false;
+    }
   }
 
   get closed(): boolean {
@@ -90,10 +113,4 @@ function isThere(look: () => unknown): boolean {
   } catch (error) {
     return !isGone(error);
   }
-}
-
-/** What a call with the id of an object says that somebody has removed meanwhile. */
-export function isGone(error: unknown): boolean {
-  const { code } = error as Partial<IpcError>;
-  return code === 'EIDRM' || code === 'EINVAL';
 }

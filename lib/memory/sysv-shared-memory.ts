@@ -6,7 +6,7 @@ import type { IpcError } from '../errors.js';
 import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkOptions, illegalConstructor } from '../internal/arguments.js';
 import { openOrCreate, undo } from '../internal/factories.js';
-import { checkId, checkKey, checkPublicKey, dateOf, type Key, keyOf } from '../internal/keys.js';
+import { checkId, checkKey, checkPublicKey, dateOf, isGone, type Key, keyOf } from '../internal/keys.js';
 import { type NativeSysvShmStat, native } from '../internal/native.js';
 import { MappedRegion } from './mapped-region.js';
 import { checkOpen, checkShared, checkSize, type OpenOptions } from './options.js';
@@ -119,7 +119,7 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
         );
       } catch (error) {
         // Removed since the line above: the key leads nowhere now, or to a new segment.
-        if (!isGone(error)) throw error;
+        if (!wasRemoved(error)) throw error;
       }
     }
   }
@@ -142,7 +142,7 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
         try {
           return SysvSharedMemory.create(checkPublicKey(key), options);
         } catch (error) {
-          if (isGone(error)) return SysvSharedMemory.openOrCreate<Shared>(key, options); // removed before we attached
+          if (wasRemoved(error)) return SysvSharedMemory.openOrCreate<Shared>(key, options); // removed before we attached
           throw error;
         }
       },
@@ -232,10 +232,10 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
   }
 }
 
-/** What a call with the id of a segment says that somebody has removed meanwhile. */
-function isGone(error: unknown): boolean {
-  const { code, syscall } = error as IpcError;
-  return (code === 'EIDRM' || code === 'EINVAL') && (syscall === 'shmat' || syscall === 'shmctl');
+/** Removed between the calls that open it. */
+function wasRemoved(error: unknown): boolean {
+  const { syscall } = error as Partial<IpcError>;
+  return isGone(error) && (syscall === 'shmat' || syscall === 'shmctl');
 }
 
 function toStat(raw: NativeSysvShmStat): SysvSharedMemoryStat {

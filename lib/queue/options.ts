@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkBoolean, checkInteger, checkOptions, invalidValue } from '../internal/arguments.js';
-import type { NativeAccess, NativeMqUse } from '../internal/native.js';
+import type { NativeAccess } from '../internal/native.js';
+import type { NativeMqUse } from '../internal/native-queues.js';
 
 export interface MessageQueueOpenOptions {
   /** Open for receiving only. */

@@ -10,10 +10,11 @@ import type { Blocking } from '../internal/blocking-lines.js';
 import { checkLasting, lengthOf, type MessageData, messageBytes } from '../internal/bytes.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { openOrCreate, undo } from '../internal/factories.js';
-import { checkId, checkKey, checkPublicKey, dateOf, type Key, keyOf } from '../internal/keys.js';
-import { type NativeSysvMqStat, native } from '../internal/native.js';
+import { checkId, checkKey, checkPublicKey, dateOf, isGone, type Key, keyOf } from '../internal/keys.js';
+import { native } from '../internal/native.js';
+import type { NativeSysvMqStat } from '../internal/native-queues.js';
 import { seriesOf } from '../internal/series.js';
-import { isGone, SysvObject, type SysvSetup } from '../internal/sysv-object.js';
+import { type SysvKind, SysvObject, type SysvSetup } from '../internal/sysv-object.js';
 import { again } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import {
@@ -62,11 +63,17 @@ const maxBytesMax = 0x7fff_ffff;
 /** The line of those who send. */
 const sendingLine = 'send';
 
+const kind: SysvKind = {
+  name: 'System V message queue',
+  look: (id) => native.sysvMqStat(id),
+  find: (key) => native.sysvMqGet(key, false, 0),
+};
+
 export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMessage> {
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SysvSetup) {
     checkConstruct(key, 'SysvMessageQueue');
-    super('System V message queue', setup, (id) => native.sysvMqStat(id));
+    super(kind, setup);
   }
 
   /**
@@ -128,17 +135,6 @@ export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMe
   /** Removes a queue by its id, as `ipcrm -q` does. Throws `EINVAL` where there is none, `EPERM`. */
   static remove(id: number): void {
     native.sysvMqRemove(checkId(id));
-  }
-
-  /** Whether the key still leads to this very queue; false for a private or removed one. */
-  get linked(): boolean {
-    this.checkOpen();
-    if (this.key === null) return false;
-    try {
-      return native.sysvMqGet(this.key, false, 0) === this.id;
-    } catch {
-      return false;
-    }
   }
 
   /** man 2 msgctl, IPC_STAT. Throws `EACCES`; `EIDRM` or `EINVAL` when it was removed; `ERR_INTERPROC_CLOSED`. */

@@ -9,9 +9,10 @@ import { checkInteger, checkOptions } from '../internal/arguments.js';
 import type { Blocking } from '../internal/blocking-lines.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { openOrCreate, undo } from '../internal/factories.js';
-import { checkId, checkKey, checkPublicKey, dateOf, type Key, keyOf } from '../internal/keys.js';
-import { type NativeSysvSemStat, native } from '../internal/native.js';
-import { isGone, SysvObject, type SysvSetup } from '../internal/sysv-object.js';
+import { checkId, checkKey, checkPublicKey, dateOf, isGone, type Key, keyOf } from '../internal/keys.js';
+import { native } from '../internal/native.js';
+import type { NativeSysvSemStat } from '../internal/native-semaphores.js';
+import { type SysvKind, SysvObject, type SysvSetup } from '../internal/sysv-object.js';
 import { again } from '../internal/turns.js';
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import {
@@ -58,13 +59,19 @@ const makingMs = 5000;
 /** As native.sysvSemAsk knows them. */
 const fact = { value: 0, lastPid: 1, waitingForIncrease: 2, waitingForZero: 3 } as const;
 
+const kind: SysvKind = {
+  name: 'System V semaphore set',
+  look: (id) => native.sysvSemStat(id),
+  find: (key) => native.sysvSemOpen(key),
+};
+
 export class SysvSemaphoreSet extends SysvObject {
   readonly #count: number;
 
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SetSetup) {
     checkConstruct(key, 'SysvSemaphoreSet');
-    super('System V semaphore set', setup, (id) => native.sysvSemStat(id));
+    super(kind, setup);
     this.#count = setup.count;
   }
 
@@ -140,17 +147,6 @@ export class SysvSemaphoreSet extends SysvObject {
   /** How many semaphores it has. */
   get count(): number {
     return this.#count;
-  }
-
-  /** Whether the key still leads to this very set; false for a private or removed one. */
-  get linked(): boolean {
-    this.checkOpen();
-    if (this.key === null) return false;
-    try {
-      return native.sysvSemOpen(this.key) === this.id;
-    } catch {
-      return false;
-    }
   }
 
   /**
