@@ -31,12 +31,16 @@ Napi::Value RunInBackground(Napi::Env env, std::function<os::Result<void>()> wor
                             std::string path) {
   os::Ref<Task> task = os::Ref<Task>::Adopt(new Task());
   task->work = std::move(work);
-  const auto deferred = Napi::Promise::Deferred::New(env);
+  napi_deferred deferred = nullptr;
+  napi_value promise = nullptr;
+  // Fails where a worker is being terminated; node-addon-api would hand out what it never set.
+  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return env.Undefined();
   const auto settle = [path, deferred](Napi::Env settled_env, const os::Result<void>& result) {
     if (result.ok()) {
-      deferred.Resolve(settled_env.Undefined());
+      (void)napi_resolve_deferred(settled_env, deferred, settled_env.Undefined());
     } else {
-      deferred.Reject(MakeError(settled_env, result.error(), path));
+      (void)napi_reject_deferred(settled_env, deferred,
+                                 MakeError(settled_env, result.error(), path));
     }
   };
   task->waker = LoopWaker::New(env, [task, settle](Napi::Env woken_env) {
@@ -52,7 +56,7 @@ Napi::Value RunInBackground(Napi::Env env, std::function<os::Result<void>()> wor
     settle(env, started);
     task->waker->Close();
   }
-  return deferred.Promise();
+  return Napi::Value(env, promise);
 }
 
 }  // namespace interproc::node
