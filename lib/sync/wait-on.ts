@@ -11,14 +11,13 @@ import { checkInteger, invalidType, outOfRange } from '../internal/arguments.js'
 import { type NativeMapping, native } from '../internal/native.js';
 import { isWatchable, mappingOf, type WatchableRegion, watch } from '../internal/region.js';
 import { type SyncWaitOptions, type WaitOptions, wait, waitSync } from '../internal/waiting.js';
-import { addWordWait, cancelWordWait } from '../internal/word-waits.js';
+import { addWordWait, cancelWordWait, everybody } from '../internal/word-waits.js';
 import type { MappedRegion } from '../memory/mapped-region.js';
 
 export type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 
 const wordBytes = 4;
 const nsPerMs = 1e6;
-const everybody = 0x7fff_ffff;
 
 /**
  * Waits, without blocking the event loop or a pool thread, until the 32-bit word at `offset` is not `expected`, or

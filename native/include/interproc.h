@@ -1,8 +1,8 @@
 /*
- * interproc.h: the channel of interproc for C11 and C++17, in one header and with nothing but Linux
- * (>= 4.18) and the C library under it. A program that includes it exchanges messages with Node
- * processes that use the npm package, and with other such programs. The package itself joins,
- * leaves and judges liveness with the functions of this file.
+ * interproc.h: the channel and the mutex of interproc for C11 and C++17, in one header and with
+ * nothing but Linux (>= 4.18) and the C library under it. A program that includes it exchanges
+ * messages and shares locks with Node processes that use the npm package, and with other such
+ * programs. The package itself joins, leaves and judges liveness with the functions of this file.
  *
  * Include it before any other header, or compile with -D_GNU_SOURCE (a C++ compiler does). With a C
  * library older than glibc 2.34 link with -pthread.
@@ -16,7 +16,8 @@
  *   interproc_close(&channel);                     interproc_close(&channel);
  *
  * Every function that can fail returns 0 or more, or a negative error: -errno, or one of enum
- * interproc_error. A channel and what is attached to it belong to one thread at a time.
+ * interproc_error. A channel and what is attached to it belong to one thread at a time, as do an
+ * owner and its locks. The mutex is at the end, under "locks"; the rest of this is of channels.
  *
  * THE SEGMENT: one file (POSIX shared memory, memfd or regular file) of 4096 + capacity bytes.
  *
@@ -78,6 +79,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#ifndef STATX_BASIC_STATS /* musl before 1.2.5 has it not */
+#include <linux/stat.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -108,10 +112,11 @@ enum interproc_error {
   INTERPROC_PEER_DIED = -5002,   /* it would have to be waited for, and ended without closing */
   INTERPROC_PEER_CLOSED = -5003, /* the receiver has closed, and the ring is full */
   INTERPROC_CORRUPT = -5004,     /* the segment says what no participant writes */
-  INTERPROC_MISMATCH = -5005,    /* no channel, or of another version, kind or capacity */
+  INTERPROC_MISMATCH = -5005,    /* no channel, or of another version, kind or capacity; no mutex */
   INTERPROC_UNLINKED = -5006,    /* nobody can find it by its name any more */
   INTERPROC_ENDED = -5007,       /* the sender has closed, and all was received */
-  INTERPROC_NOT_READY = -5008    /* somebody is making it */
+  INTERPROC_NOT_READY = -5008,   /* somebody is making it */
+  INTERPROC_NOT_RECOVERABLE = -5009 /* a mutex whose data nobody has made whole after a death */
 };
 
 enum interproc_state { INTERPROC_RAW = 0, INTERPROC_READY = 1, INTERPROC_RETIRED = 2 };
@@ -277,8 +282,9 @@ static inline void interproc_wake(struct interproc_sleeper* sleeper) {
 /* The open file description that a participant's lock belongs to. */
 struct interproc_owner {
   int fd;      /* -1 after a fork, in the child */
-  uint32_t id; /* 0: none */
+  uint32_t id; /* 0: none, also after a fork, in the child */
   struct interproc_owner* next;
+  uint32_t shown_pid; /* as locks show it */
 };
 
 static inline int interproc__lock(int fd, int command, short type, int64_t start) {
@@ -372,9 +378,45 @@ static inline void interproc__close_owner(struct interproc_owner* owner) {
  */
 static inline int interproc__reopen(int fd, int flags) {
   char path[64];
-  snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+  (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
   const int own = open(path, flags | O_CLOEXEC | O_NONBLOCK);
   return own >= 0 ? own : -errno;
+}
+
+/* man 2 statx, of `path`, or of `fd` with "". The raw call: glibc binds stat and fstat at 2.33. */
+static inline int interproc__status(int fd, const char* path, int flags, struct statx* status) {
+  if (syscall(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status) != 0) return -errno;
+  return 0;
+}
+static inline int interproc__status_of(int fd, struct statx* status) {
+  return interproc__status(fd, "", AT_EMPTY_PATH, status);
+}
+
+/* Where pids of this process mean something: an inode number, 0 = unknown. */
+static inline uint64_t interproc__pid_namespace(void) {
+  struct statx status;
+  return interproc__status(AT_FDCWD, "/proc/self/ns/pid", 0, &status) == 0 ? status.stx_ino : 0;
+}
+
+/* Whether pids of that namespace are pids of this one: in two containers each has a process 1. */
+static inline int interproc__pids_are_ours(uint64_t pid_namespace) {
+  return pid_namespace != 0 && pid_namespace == interproc__pid_namespace();
+}
+
+/*
+ * This process as locks show it, in the one word that they have for that: its pid, which takes 22
+ * bits (man 5 proc, /proc/sys/kernel/pid_max), and the last 10 of the number of its pid namespace.
+ * The kernel hands these numbers out in their order: those of a machine's containers differ.
+ */
+#define INTERPROC_PID_BITS 22
+static inline uint32_t interproc__shown_pid(void) {
+  return (uint32_t)getpid() | (uint32_t)interproc__pid_namespace() << INTERPROC_PID_BITS;
+}
+/* The pid of who is shown so; 0: in another pid namespace, where this one's pids mean nothing. */
+static inline uint32_t interproc_pid_shown(uint32_t shown) {
+  const uint32_t here = (uint32_t)interproc__pid_namespace() << INTERPROC_PID_BITS;
+  const uint32_t pid = shown & ((1u << INTERPROC_PID_BITS) - 1u);
+  return shown >> INTERPROC_PID_BITS == here >> INTERPROC_PID_BITS ? pid : 0;
 }
 
 /* Gives `owner` its description of the file behind `fd`: no fork of another thread gets it between
@@ -387,6 +429,7 @@ static inline int interproc__open_owner(struct interproc_owner* owner, int fd, i
                    interproc__after_fork_in_child);
   }
   owner->fd = interproc__reopen(fd, flags);
+  owner->shown_pid = interproc__shown_pid();
   if (owner->fd >= 0) {
     owner->next = interproc__owners;
     interproc__owners = owner;
@@ -425,15 +468,21 @@ static inline int interproc__id_in_use(const struct interproc_header* header, ui
   return 0;
 }
 
-/* Locks the byte of a new id, one that nobody has and that is written nowhere. REQUIRES the gate.
+/*
+ * Locks the byte of a new id, one that nobody has. `header`: and that is written nowhere in it;
+ * REQUIRES the gate. NULL: what only locks name it in, can't be searched. That one of 30 random
+ * bits meets a dead one's in a lock is left to chance. -EBUSY when none of so many ids was free:
+ * then somebody has locked the whole file (man 3 lockf), not they.
  */
+#define INTERPROC_ID_TRIES 1000
 static inline int interproc__claim_id(struct interproc_owner* me,
                                       const struct interproc_header* header, int read_only) {
-  for (;;) {
+  for (int tried = 0; tried < INTERPROC_ID_TRIES; ++tried) {
     uint32_t id = 0;
     if (syscall(SYS_getrandom, &id, sizeof(id), 0) != (long)sizeof(id)) return -errno;
     id &= INTERPROC_OWNER_MASK;
-    if (id == 0 || interproc__id_in_use(header, id)) continue;
+    if (id == 0 || id == INTERPROC_OWNER_MASK) continue;
+    if (header != NULL && interproc__id_in_use(header, id)) continue;
     if (read_only) id |= INTERPROC_READER_BIT;
     const int result =
         interproc__lock(me->fd, F_OFD_SETLK, read_only ? F_RDLCK : F_WRLCK, interproc__byte_of(id));
@@ -441,20 +490,7 @@ static inline int interproc__claim_id(struct interproc_owner* me,
     if (result == 0) me->id = id;
     return result;
   }
-}
-
-/* man 2 statx, of `path`, or of `fd` with "". The raw call: glibc binds stat and fstat at 2.33. */
-static inline int interproc__status(int fd, const char* path, int flags, struct statx* status) {
-  if (syscall(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status) != 0) return -errno;
-  return 0;
-}
-static inline int interproc__status_of(int fd, struct statx* status) {
-  return interproc__status(fd, "", AT_EMPTY_PATH, status);
-}
-
-static inline uint64_t interproc__pid_namespace(void) {
-  struct statx status;
-  return interproc__status(AT_FDCWD, "/proc/self/ns/pid", 0, &status) == 0 ? status.stx_ino : 0;
+  return -EBUSY;
 }
 
 /* When this process was started: man 5 proc, /proc/pid/stat, field 22. */
@@ -470,8 +506,9 @@ static inline uint64_t interproc__started_ms(void) {
   for (int at = 2; field != NULL && at < 22; ++at) field = strchr(field + 1, ' ');
   if (field == NULL) return 0;
   uint64_t ticks = 0;
-  for (++field; *field >= '0' && *field <= '9'; ++field)
+  for (++field; *field >= '0' && *field <= '9'; ++field) {
     ticks = ticks * 10u + (uint64_t)(*field - '0');
+  }
   const uint64_t age =
       interproc__now_ms(CLOCK_BOOTTIME) - ticks * 1000u / (uint64_t)sysconf(_SC_CLK_TCK);
   return interproc__now_ms(CLOCK_REALTIME) - age;
@@ -483,8 +520,9 @@ static inline int interproc__enlist(const struct interproc_owner* me,
   for (int at = 0; at < INTERPROC_PARTICIPANTS; ++at) {
     struct interproc_participant* entry = &header->participants[at];
     const uint32_t there = interproc__peek(&entry->owner);
-    if (there != 0 && interproc_owner_alive(me, me->fd, there & INTERPROC_OWNER_MASK) != 0)
+    if (there != 0 && interproc_owner_alive(me, me->fd, there & INTERPROC_OWNER_MASK) != 0) {
       continue;
+    }
     interproc__put(&entry->pid, (uint32_t)getpid());
     interproc__put(&entry->thread, (uint32_t)syscall(SYS_gettid));
     interproc__put64(&entry->pid_namespace, interproc__pid_namespace());
@@ -513,27 +551,53 @@ static inline int interproc_list_owners(const struct interproc_owner* me, uint32
   if (room > 0 && me->id != 0) ids[count++] = me->id;
   for (int kind = 0; kind < 2; ++kind) {
     /* The kernel names some owner in a range: ask for what lies before and after it, too. */
-    uint32_t ranges[2 * 64] = {first[kind], last[kind]};
+    uint32_t ranges[64][2] = {{first[kind], last[kind]}};
     int open_ranges = 1;
     while (open_ranges > 0 && count < room) {
       --open_ranges;
-      const uint32_t from = ranges[2 * open_ranges], to = ranges[2 * open_ranges + 1];
+      const uint32_t from = ranges[open_ranges][0];
+      const uint32_t to = ranges[open_ranges][1];
       const int64_t found = interproc__living(me->fd, from, to);
       if (found < 0) return (int)found;
       if (found == 0) continue;
       const uint32_t id = (uint32_t)found;
       ids[count++] = id;
       if (id > from && open_ranges < 64) {
-        ranges[2 * open_ranges] = from;
-        ranges[2 * open_ranges++ + 1] = id - 1;
+        ranges[open_ranges][0] = from;
+        ranges[open_ranges++][1] = id - 1;
       }
       if (id < to && open_ranges < 64) {
-        ranges[2 * open_ranges] = id + 1;
-        ranges[2 * open_ranges++ + 1] = to;
+        ranges[open_ranges][0] = id + 1;
+        ranges[open_ranges++][1] = to;
       }
     }
   }
   return count;
+}
+
+/*
+ * Makes `me` an owner in the file behind `fd`, whatever lies in it: what locks and other words of
+ * shared memory can name. One a thread. -EACCES when the file may not be opened for writing,
+ * -ENOLCK, -EINVAL or -EOPNOTSUPP where its file system knows no such locks, -EBUSY when another
+ * program has locked all of the file.
+ */
+static inline int interproc_own(struct interproc_owner* me, int fd) {
+  memset(me, 0, sizeof(*me));
+  int result = interproc__open_owner(me, fd, O_RDWR);
+  if (result != 0) return result;
+  result = interproc__claim_id(me, NULL, 0);
+  if (result != 0) interproc__close_owner(me);
+  return result;
+}
+
+/* What it holds counts as a dead one's from now on. */
+static inline void interproc_disown(struct interproc_owner* me) {
+  /* Explicitly: a fork that is under way keeps the description alive for a moment. */
+  if (me->fd >= 0 && me->id != 0) {
+    (void)interproc__lock(me->fd, F_OFD_SETLK, F_UNLCK, interproc__byte_of(me->id));
+  }
+  interproc__close_owner(me);
+  me->id = 0;
 }
 
 /* ---- the segment ------------------------------------------------------------------------------
@@ -620,7 +684,8 @@ static inline int interproc_join(struct interproc_owner* me, struct interproc_he
 }
 
 static inline int interproc__leads_to(const char* path, int fd) {
-  struct statx mine, there;
+  struct statx mine;
+  struct statx there;
   return interproc__status_of(fd, &mine) == 0 &&
          interproc__status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &there) == 0 &&
          mine.stx_ino == there.stx_ino && mine.stx_dev_major == there.stx_dev_major &&
@@ -630,12 +695,13 @@ static inline int interproc__leads_to(const char* path, int fd) {
 /*
  * How a segment loses its name when it is not needed any more: removes `path` if that still leads
  * to it. REQUIRES the gate: who removes names without it may do so, and another be made, just
- * before the last step.
+ * before the last step. -EPERM for another user's in a folder with the sticky bit (/dev/shm),
+ * -EACCES in a folder that may not be written.
  */
-static inline void interproc__unlink_here(int fd, const char* path) {
-  if (!interproc__leads_to(path, fd)) return;
+static inline int interproc__unlink_here(int fd, const char* path) {
+  if (!interproc__leads_to(path, fd)) return 0;
   INTERPROC_FAILPOINT("retire.found");
-  (void)unlink(path);
+  return unlink(path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
 /*
@@ -669,17 +735,21 @@ static inline int interproc__remove_name(const char* path, int only, int gate_tr
   }
 }
 
-static inline void interproc__retire(struct interproc_header* header, int fd, const char* path) {
+/* The name goes first: what keeps it is found by it, and has to stay of use. */
+static inline int interproc__retire(struct interproc_header* header, int fd, const char* path) {
+  const int removed = path != NULL ? interproc__unlink_here(fd, path) : 0;
+  if (removed != 0) return removed;
+  INTERPROC_FAILPOINT("retire.unlinked");
   interproc__store(&header->id.state,
                    INTERPROC_RETIRED); /* pairs with the load in interproc__unlinked */
   INTERPROC_FAILPOINT("retire.marked");
-  if (path != NULL) interproc__unlink_here(fd, path);
-  INTERPROC_FAILPOINT("retire.unlinked");
+  return 0;
 }
 
 /*
  * Removes a segment whose participants are all dead: 1, or 0 when one lives, or -EBUSY when the
- * gate could not be had in so many tries. `fd` is a description of one's own, open for writing.
+ * gate could not be had in so many tries, or why its name could not be removed: it stays as it is
+ * then. `fd` is a description of one's own, open for writing.
  */
 static inline int interproc_retire_if_dead(struct interproc_header* header, int fd,
                                            const char* path, int gate_tries) {
@@ -690,15 +760,18 @@ static inline int interproc_retire_if_dead(struct interproc_header* header, int 
   if (result != 0) return result;
   living = interproc__living(fd, 1, INTERPROC_OWNER_MASK);
   result = living < 0 ? (int)living : living == 0;
-  if (result == 1) interproc__retire(header, fd, path);
+  if (result == 1) {
+    const int retired = interproc__retire(header, fd, path);
+    if (retired != 0) result = retired;
+  }
   interproc__leave_gate(fd);
   return result;
 }
 
 /*
  * Leaves, as the last one also removes the name `path` (NULL: has none), unless it is to persist.
- * Where the gate can't be had in so many tries, the name stays: for the next one who leaves as the
- * last, or who creates.
+ * Where the gate can't be had in so many tries, or another user's name not be removed, it stays:
+ * for the next one who leaves as the last, or who creates.
  */
 static inline void interproc_leave(struct interproc_owner* me, struct interproc_header* header,
                                    const char* path, int gate_tries) {
@@ -713,7 +786,7 @@ static inline void interproc_leave(struct interproc_owner* me, struct interproc_
     if (gated == 0 && path != NULL &&
         (flags & (INTERPROC_NAMED | INTERPROC_PERSIST)) == INTERPROC_NAMED &&
         interproc__living(me->fd, 1, INTERPROC_OWNER_MASK) == 0) {
-      interproc__retire(header, me->fd, path);
+      (void)interproc__retire(header, me->fd, path);
     }
     /* Explicitly: a fork that is under way keeps the description alive for a moment. */
     (void)interproc__lock(me->fd, F_OFD_SETLK, F_UNLCK, interproc__byte_of(me->id));
@@ -873,8 +946,9 @@ static inline int interproc__path_of(struct interproc_channel* channel, const ch
 }
 
 static inline void interproc__unmap(struct interproc_channel* channel) {
-  if (channel->header != NULL)
+  if (channel->header != NULL) {
     munmap(channel->header, (size_t)INTERPROC_HEADER_SIZE + channel->capacity);
+  }
   if (channel->fd >= 0) close(channel->fd);
   channel->header = NULL;
   channel->fd = -1;
@@ -904,8 +978,9 @@ static inline int interproc__enter(struct interproc_channel* channel) {
   munmap(channel->header, INTERPROC_HEADER_SIZE);
   channel->header = NULL;
   if (result == 0) result = interproc__map(channel, capacity);
-  if (result == 0)
+  if (result == 0) {
     result = interproc_join(&channel->me, channel->header, channel->fd, 0, 0, INTERPROC_GATE_TRIES);
+  }
   return result;
 }
 
@@ -948,8 +1023,9 @@ static inline int interproc_anonymous(struct interproc_channel* channel,
       (int)syscall(SYS_memfd_create, "interproc", 1u | 2u); /* MFD_CLOEXEC, MFD_ALLOW_SEALING */
   if (channel->fd < 0) return -errno;
   int result = interproc__build(channel, options, 0);
-  if (result == 0 && fcntl(channel->fd, 1033, 2 | 4) != 0)
+  if (result == 0 && fcntl(channel->fd, 1033, 2 | 4) != 0) {
     result = -errno; /* F_ADD_SEALS: shrink, grow */
+  }
   if (result != 0) {
     interproc_discard(&channel->me);
     interproc__unmap(channel);
@@ -967,7 +1043,10 @@ static inline int interproc_from_fd(struct interproc_channel* channel, int fd) {
   return result;
 }
 
-/* Removes the channel at `path` if all who had it open are dead: 1, or 0 when it is in use. */
+/*
+ * Removes the channel at `path` if all who had it open are dead: 1, or 0 when it is in use. As
+ * interproc_retire_if_dead where it can't.
+ */
 static inline int interproc__replace_dead(const char* path) {
   const int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   if (fd < 0) return errno == ENOENT ? 1 : 0;
@@ -979,8 +1058,9 @@ static inline int interproc__replace_dead(const char* path) {
       struct interproc_header* header = (struct interproc_header*)base;
       uint32_t capacity;
       const int state = interproc_check(header, status.stx_size, &capacity);
-      if (state == 0 || state == INTERPROC_UNLINKED)
+      if (state == 0 || state == INTERPROC_UNLINKED) {
         result = interproc_retire_if_dead(header, fd, path, INTERPROC_GATE_TRIES);
+      }
       munmap(base, INTERPROC_HEADER_SIZE);
     }
   }
@@ -992,7 +1072,8 @@ static inline int interproc__replace_dead(const char* path) {
  * Makes a channel with a name. It appears complete or not at all, and takes the place of one whose
  * participants are all dead. -EEXIST when one of those lives, or when it is something else,
  * -EOPNOTSUPP where the file system has no O_TMPFILE, -EBUSY after some seconds when a process was
- * stopped in the middle of joining or leaving a dead one that is there.
+ * stopped in the middle of joining or leaving a dead one that is there, -EPERM or -EACCES when a
+ * dead one is there whose name this user may not remove.
  */
 static inline int interproc_create(struct interproc_channel* channel, const char* name,
                                    const struct interproc_options* options) {
@@ -1007,7 +1088,7 @@ static inline int interproc_create(struct interproc_channel* channel, const char
   if (channel->fd < 0) return -errno;
   result = interproc__build(channel, options, INTERPROC_NAMED);
   char self[64];
-  snprintf(self, sizeof(self), "/proc/self/fd/%d", channel->fd);
+  (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", channel->fd);
   while (result == 0 && linkat(AT_FDCWD, self, AT_FDCWD, channel->path, AT_SYMLINK_FOLLOW) != 0) {
     result = -errno;
     if (result != -EEXIST) break;
@@ -1015,14 +1096,19 @@ static inline int interproc_create(struct interproc_channel* channel, const char
     result = replaced == 1 ? 0 : replaced < 0 ? replaced : -EEXIST;
   }
   if (result == 0) return 0;
-  if (channel->me.id != 0)
+  if (channel->me.id != 0) {
     interproc_leave(&channel->me, channel->header, NULL, INTERPROC_GATE_TRIES);
+  }
   interproc__unmap(channel);
   return result;
 }
 
 static inline int interproc__try_open(struct interproc_channel* channel) {
-  channel->fd = open(channel->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  /* Anybody may put a link among the names, which leads where he wants (man 3 shm_open). */
+  const int is_name =
+      strncmp(channel->path, INTERPROC_NAME_PREFIX, sizeof(INTERPROC_NAME_PREFIX) - 1) == 0;
+  const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK;
+  channel->fd = open(channel->path, is_name ? flags | O_NOFOLLOW : flags);
   if (channel->fd < 0) return -errno;
   const int result = interproc__enter(channel);
   if (result != 0) interproc__unmap(channel);
@@ -1032,7 +1118,7 @@ static inline int interproc__try_open(struct interproc_channel* channel) {
 /*
  * Opens a channel by its name, and waits until there is one: -ETIMEDOUT; -1 ms is for ever. -EBUSY
  * after some seconds, whatever the timeout, when a process was stopped in the middle of joining or
- * leaving it.
+ * leaving it. -ELOOP where a symbolic link has the name; one in a path is followed.
  */
 static inline int interproc_open(struct interproc_channel* channel, const char* name,
                                  int64_t timeout_ms) {
@@ -1042,8 +1128,9 @@ static inline int interproc_open(struct interproc_channel* channel, const char* 
   const uint64_t start = interproc__now_ms(CLOCK_MONOTONIC);
   for (;;) {
     result = interproc__try_open(channel);
-    if (result != -ENOENT && result != INTERPROC_NOT_READY && result != INTERPROC_UNLINKED)
+    if (result != -ENOENT && result != INTERPROC_NOT_READY && result != INTERPROC_UNLINKED) {
       return result;
+    }
     if (timeout_ms >= 0 && interproc__now_ms(CLOCK_MONOTONIC) - start >= (uint64_t)timeout_ms) {
       return timeout_ms == 0 ? result : -ETIMEDOUT;
     }
@@ -1381,8 +1468,9 @@ static inline void interproc_done(struct interproc_receiver* receiver) {
   receiver->received++;
   interproc__put(&receiver->header->receiver.done, receiver->position);
   INTERPROC_FAILPOINT("receive.done");
-  if (receiver->position - receiver->handed_back >= receiver->capacity / 8)
+  if (receiver->position - receiver->handed_back >= receiver->capacity / 8) {
     interproc__hand_back(receiver);
+  }
 }
 
 /* Bytes that are published behind `position`, or INTERPROC_CORRUPT. */
@@ -1504,6 +1592,337 @@ static inline void interproc_close_receiver(struct interproc_receiver* receiver)
   interproc_leave_role(&receiver->channel->me, receiver->header, INTERPROC_RECEIVER,
                        INTERPROC_ROLE_CLOSED);
   receiver->channel = NULL;
+}
+
+/* ---- locks ------------------------------------------------------------------------------------
+ *
+ * A mutex lies at a multiple of 8 in any file that is mapped by those who share it, and is free as
+ * zeros. Who has it is named by its owner id, so that a dead holder is found out, and the next one
+ * is told INTERPROC_ABANDONED.
+ *
+ *   struct interproc_owner me;                        one a thread, for all locks of a file
+ *   interproc_own(&me, fd);
+ *   struct interproc_lock lock;
+ *   interproc_mutex_open(&lock, &me, memory + 64);
+ *   if (interproc_mutex_lock(&lock, -1) == INTERPROC_ABANDONED) {
+ *     (make the data whole, and then)
+ *     interproc_mutex_recovered(&lock);
+ *   }
+ *   interproc_mutex_unlock(&lock);
+ *   interproc_disown(&me);
+ *
+ * A thread that ends while its process goes on disowns before: else what it holds stays held.
+ *
+ *     0               4               8               12
+ *    +---------------+---------------+---------------+---------------+
+ *    | state         | kind          | shown pid     | (other kinds) |
+ *    +---------------+---------------+---------------+---------------+
+ *
+ *            31        30         29                                 0
+ *           +---------+----------+------------------------------------+
+ *    state: | WAITERS | STARVING | owner id; 0 = free, all 1 = RUINED |
+ *           +---------+----------+------------------------------------+
+ *
+ * WAITERS: who unlocks wakes one. Whoever has slept sets it when he takes the mutex: he can't know
+ * whether others sleep. STARVING: somebody has waited for long. Unlocked with it, the mutex is free
+ * only for those who have slept on it, and for who tries once. No wake-up can be lost for good: who
+ * sleeps looks again after 20 ms at most, and a promise of Node after 50.
+ *
+ * MEMORY ORDER: all that has to be agreed on is in one word, whose changes have one order for
+ * everybody; WAITERS is set in the word that whoever unlocks changes, and futex(2) compares it once
+ * more under a lock that a wake-up takes, too. So there is no pair of words that would need a fence
+ * between them. What the mutex guards needs the change that takes it to acquire and the one that
+ * lets go of it to release: no more. The compare-and-swaps here do both, as those of Node do, which
+ * knows no weaker ones; that costs nothing, since one locked instruction (x64) or CASAL, or LDAXR
+ * with STLXR (arm64) is all that either would be. What a dead holder has written is seen by who
+ * inherits, though no word of his was released: his stores come before the kernel takes his byte's
+ * lock away, and F_OFD_GETLK finds it gone under the same spin lock.
+ */
+#define INTERPROC_LOCK_WAITERS 0x80000000u
+#define INTERPROC_LOCK_STARVING 0x40000000u
+#define INTERPROC_LOCK_RUINED INTERPROC_OWNER_MASK
+/* What lies at an offset: these bits, flags << 4, and the kind. */
+#define INTERPROC_LOCK_MAGIC 0x6b636c00u /* "lck" */
+#define INTERPROC_LOCK_KINDS 0x0fu
+#define INTERPROC_LOCK_PLAIN 0x10u /* nobody's death is noticed */
+#define INTERPROC_LOCK_MUTEX 1u
+/* So long somebody may have waited before it is his turn. */
+#define INTERPROC_LOCK_PATIENCE_MS 1u
+
+/* After so long who sleeps looks again; with a margin. */
+#define INTERPROC_LOCK_LONGEST_SLEEP_MS 100u
+
+#define INTERPROC_ABANDONED 1 /* the mutex is had; its last holder died */
+
+struct interproc_mutex {
+  uint32_t state;
+  uint32_t kind;
+  /* Of the last one who took it, soon after he did: see interproc_pid_shown. For display only. */
+  uint32_t shown_pid;
+  uint32_t other;
+};
+
+/* A mutex as one owner has it open. */
+struct interproc_lock {
+  const struct interproc_owner* me;
+  struct interproc_mutex* mutex;
+  int held;
+  int abandoned;          /* not recovered yet */
+  uint64_t kept_since_ms; /* when it was first found free, but kept for others */
+};
+
+/*
+ * `memory`: 16 bytes at a multiple of 8, in a writable mapping, that is shared, of the file that
+ * `me` is an owner in. -EINVAL, or INTERPROC_MISMATCH where something else lies there.
+ */
+static inline int interproc_mutex_open(struct interproc_lock* lock,
+                                       const struct interproc_owner* me, void* memory) {
+  const uint32_t kind = INTERPROC_LOCK_MAGIC | INTERPROC_LOCK_MUTEX;
+  memset(lock, 0, sizeof(*lock));
+  if (((uintptr_t)memory & 7u) != 0) return -EINVAL;
+  struct interproc_mutex* mutex = (struct interproc_mutex*)memory;
+  (void)interproc__swap_if(&mutex->kind, 0, kind);
+  INTERPROC_FAILPOINT("lock.named");
+  if (interproc__load(&mutex->kind) != kind) return INTERPROC_MISMATCH;
+  lock->me = me;
+  lock->mutex = mutex;
+  return 0;
+}
+
+static inline void interproc__lock_held(struct interproc_lock* lock, int abandoned) {
+  lock->held = 1;
+  lock->abandoned = abandoned;
+  interproc__put(&lock->mutex->shown_pid, lock->me->shown_pid);
+}
+
+static inline uint32_t interproc__mutex_owner(const struct interproc_lock* lock) {
+  return interproc__load(&lock->mutex->state) & INTERPROC_OWNER_MASK;
+}
+
+/* Whether the mutex is had through `lock`. What a forked child has inherited, or who was disowned
+ * meanwhile, believes so without a right to. */
+static inline int interproc__mutex_is_had(const struct interproc_lock* lock) {
+  return lock->held && lock->me->id != 0 && interproc__mutex_owner(lock) == lock->me->id;
+}
+
+/* Whether this owner may wait for it: else it would wait for itself, or be nobody. */
+static inline int interproc__mutex_check(const struct interproc_lock* lock) {
+  if (lock->me->id == 0) return -EBADF;
+  return interproc__mutex_owner(lock) == lock->me->id ? -EDEADLK : 0;
+}
+
+/* How somebody wants a mutex. */
+struct interproc__wanting {
+  int tries;     /* takes it out of turn: nobody is there whose turn it could be */
+  int has_slept; /* on it */
+  int is_late;   /* has waited for long */
+};
+
+/* The state in which `id` has the mutex whose state is `there`, 0 when it can't have it. */
+static inline uint32_t interproc__lock_taken(uint32_t there, uint32_t id,
+                                             const struct interproc__wanting* how) {
+  const uint32_t starving = there & INTERPROC_LOCK_STARVING;
+  if ((there & INTERPROC_OWNER_MASK) != 0) return 0;
+  if (starving != 0 && !how->has_slept && !how->tries) return 0;
+  return id | (how->has_slept ? INTERPROC_LOCK_WAITERS : there & INTERPROC_LOCK_WAITERS) |
+         (how->tries || how->is_late ? starving : 0);
+}
+
+/* The state to sleep on. */
+static inline uint32_t interproc__lock_awaited(uint32_t there,
+                                               const struct interproc__wanting* how) {
+  return there | INTERPROC_LOCK_WAITERS |
+         (how->has_slept && how->is_late ? INTERPROC_LOCK_STARVING : 0);
+}
+
+/* The state in which nobody has it any more. */
+static inline uint32_t interproc__lock_released(uint32_t there) {
+  return (there & INTERPROC_LOCK_STARVING) != 0 ? INTERPROC_LOCK_STARVING | INTERPROC_LOCK_WAITERS
+                                                : 0;
+}
+
+/* 0 when it is had, -EBUSY, INTERPROC_NOT_RECOVERABLE. */
+static inline int interproc__mutex_take(struct interproc_lock* lock,
+                                        const struct interproc__wanting* how) {
+  uint32_t* state = &lock->mutex->state;
+  for (;;) {
+    const uint32_t there = interproc__load(state);
+    if ((there & INTERPROC_OWNER_MASK) == INTERPROC_LOCK_RUINED) return INTERPROC_NOT_RECOVERABLE;
+    const uint32_t mine = interproc__lock_taken(there, lock->me->id, how);
+    if (mine == 0) return -EBUSY;
+    if (!interproc__swap_if(state, there, mine)) continue;
+    INTERPROC_FAILPOINT("lock.taken");
+    interproc__lock_held(lock, 0);
+    return 0;
+  }
+}
+
+/* Takes it from a dead holder: INTERPROC_ABANDONED, or -EBUSY when he lives or nobody has it. */
+static inline int interproc__mutex_inherit(struct interproc_lock* lock) {
+  uint32_t* state = &lock->mutex->state;
+  const uint32_t there = interproc__load(state);
+  const uint32_t holder = there & INTERPROC_OWNER_MASK;
+  if (holder == 0 || holder == INTERPROC_LOCK_RUINED) return -EBUSY;
+  const int alive = interproc_owner_alive(lock->me, lock->me->fd, holder);
+  if (alive != 0) return alive < 0 ? alive : -EBUSY;
+  const uint32_t flags = INTERPROC_LOCK_WAITERS | (there & INTERPROC_LOCK_STARVING);
+  if (!interproc__swap_if(state, there, lock->me->id | flags)) return -EBUSY;
+  INTERPROC_FAILPOINT("lock.inherited");
+  interproc__lock_held(lock, 1);
+  return INTERPROC_ABANDONED;
+}
+
+/* One attempt. A mutex that is kept for who has slept for it is his; but if it is for longer than
+ * anybody sleeps, he has died. */
+static inline int interproc__mutex_try(struct interproc_lock* lock) {
+  static const struct interproc__wanting comes_anew = {0, 0, 0};
+  static const struct interproc__wanting out_of_turn = {1, 0, 0};
+  const int result = interproc__mutex_take(lock, &comes_anew);
+  if (result != -EBUSY) return result;
+  if ((interproc__load(&lock->mutex->state) & (INTERPROC_OWNER_MASK | INTERPROC_LOCK_STARVING)) !=
+      INTERPROC_LOCK_STARVING) {
+    lock->kept_since_ms = 0;
+    return interproc__mutex_inherit(lock);
+  }
+  const uint64_t now = interproc__now_ms(CLOCK_MONOTONIC);
+  if (lock->kept_since_ms == 0) lock->kept_since_ms = now;
+  if (now - lock->kept_since_ms <= INTERPROC_LOCK_LONGEST_SLEEP_MS) return -EBUSY;
+  return interproc__mutex_take(lock, &out_of_turn);
+}
+
+/*
+ * Takes the mutex if it is free, or its holder is dead: 0, INTERPROC_ABANDONED, or -EBUSY,
+ * -EDEADLK when this owner has it, INTERPROC_NOT_RECOVERABLE, -EBADF when `me` is an owner no more
+ * (disowned, or in a forked child, which becomes one of its own by interproc_own).
+ */
+static inline int interproc_mutex_trylock(struct interproc_lock* lock) {
+  const int wrong = interproc__mutex_check(lock);
+  return wrong != 0 ? wrong : interproc__mutex_try(lock);
+}
+
+/*
+ * Sleeps until the mutex may be had, at most so long. 0 when it was woken, 1 when the time is over
+ * or a signal came (else one who gets many would never look whether the holder lives), -EAGAIN when
+ * it didn't sleep.
+ */
+static inline int interproc__mutex_sleep(struct interproc_lock* lock,
+                                         const struct interproc__wanting* how, uint32_t ms) {
+  uint32_t* state = &lock->mutex->state;
+  const uint32_t there = interproc__load(state);
+  if ((there & INTERPROC_OWNER_MASK) == INTERPROC_LOCK_RUINED ||
+      interproc__lock_taken(there, lock->me->id, how) != 0) {
+    return -EAGAIN;
+  }
+  const uint32_t awaited = interproc__lock_awaited(there, how);
+  if (awaited != there && !interproc__swap_if(state, there, awaited)) return -EAGAIN;
+  INTERPROC_FAILPOINT("lock.flagged");
+  const struct timespec slice = {0, (long)ms * 1000000};
+  const int error =
+      syscall(SYS_futex, state, FUTEX_WAIT, awaited, &slice, NULL, 0) == 0 ? 0 : errno;
+  INTERPROC_FAILPOINT("lock.woken");
+  return error == ETIMEDOUT || error == EINTR ? 1 : -error;
+}
+
+/* For one who waits no more. It may have been its turn: a wake-up that it got, or a mutex that is
+ * free for those who have slept, is for another one. */
+static inline void interproc__mutex_give_up(struct interproc_lock* lock) {
+  uint32_t* state = &lock->mutex->state;
+  const uint32_t there = interproc__load(state);
+  if ((there & INTERPROC_OWNER_MASK) == 0 && (there & INTERPROC_LOCK_STARVING) != 0) {
+    (void)interproc__swap_if(state, there, 0);
+  }
+  INTERPROC_FAILPOINT("lock.given-up");
+  syscall(SYS_futex, state, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* As interproc_mutex_lock, for one whom the mutex was refused. */
+static inline int interproc__mutex_wait(struct interproc_lock* lock, int64_t timeout_ms) {
+  struct interproc__wanting how = {0, 0, 0};
+  const uint64_t start = interproc__now_ms(CLOCK_MONOTONIC);
+  for (;;) {
+    /* In whole milliseconds that have begun: one more than the timeout is not too early. */
+    const uint64_t waited = interproc__now_ms(CLOCK_MONOTONIC) - start;
+    if (timeout_ms >= 0 && waited > (uint64_t)timeout_ms) {
+      const int result = interproc__mutex_try(lock);
+      return result == -EBUSY ? -ETIMEDOUT : result;
+    }
+    how.is_late = waited > INTERPROC_LOCK_PATIENCE_MS;
+    const uint64_t left = timeout_ms < 0 ? 20 : (uint64_t)timeout_ms - waited + 1;
+    const int slept = interproc__mutex_sleep(lock, &how, left < 20 ? (uint32_t)left : 20);
+    if (slept >= 0) how.has_slept = 1;
+    int result = interproc__mutex_take(lock, &how);
+    if (result == -EBUSY && slept == 1) result = interproc__mutex_inherit(lock);
+    if (result != -EBUSY) return result;
+    if (slept < 0 && slept != -EAGAIN) return slept;
+  }
+}
+
+/*
+ * Takes the mutex, waiting for it; -1 ms is for ever, 0 one attempt. As interproc_mutex_trylock,
+ * but -ETIMEDOUT instead of -EBUSY.
+ */
+static inline int interproc_mutex_lock(struct interproc_lock* lock, int64_t timeout_ms) {
+  static const struct interproc__wanting how = {0, 0, 0};
+  int result = interproc__mutex_check(lock);
+  if (result != 0) return result;
+  if (timeout_ms == 0) {
+    result = interproc__mutex_try(lock);
+    return result == -EBUSY ? -ETIMEDOUT : result;
+  }
+  result = interproc__mutex_take(lock, &how);
+  if (result != -EBUSY) return result;
+  result = interproc__mutex_wait(lock, timeout_ms);
+  if (result < 0 && result != INTERPROC_NOT_RECOVERABLE) interproc__mutex_give_up(lock);
+  return result;
+}
+
+/* The data of an abandoned mutex is whole again. -EPERM without the mutex. */
+static inline int interproc_mutex_recovered(struct interproc_lock* lock) {
+  if (!interproc__mutex_is_had(lock)) return -EPERM;
+  lock->abandoned = 0;
+  return 0;
+}
+
+/* Where there is more to do than to let go of it: those who wait are served. */
+static inline void interproc__mutex_release(struct interproc_lock* lock) {
+  uint32_t* state = &lock->mutex->state;
+  uint32_t there;
+  uint32_t free;
+  do {
+    there = interproc__load(state);
+    free = interproc__lock_released(there);
+  } while (!interproc__swap_if(state, there, free));
+  INTERPROC_FAILPOINT("lock.released");
+  if ((there & INTERPROC_LOCK_WAITERS) == 0) return;
+  const long woken = syscall(SYS_futex, state, FUTEX_WAKE, 1, NULL, NULL, 0);
+  INTERPROC_FAILPOINT("lock.roused");
+  /* Reserved for nobody; but a newcomer may have gone to sleep meanwhile. */
+  if (free != 0 && woken == 0 && interproc__swap_if(state, free, 0)) {
+    syscall(SYS_futex, state, FUTEX_WAKE, 1, NULL, NULL, 0);
+  }
+}
+
+/*
+ * Gives the mutex back. Abandoned and not recovered, it is INTERPROC_NOT_RECOVERABLE for all from
+ * now on. -EPERM without the mutex.
+ */
+static inline int interproc_mutex_unlock(struct interproc_lock* lock) {
+  const int had = interproc__mutex_is_had(lock);
+  lock->held = 0;
+  if (!had) return -EPERM;
+  INTERPROC_FAILPOINT("lock.releasing");
+  if (lock->abandoned) {
+    interproc__store(&lock->mutex->state, INTERPROC_LOCK_RUINED);
+    INTERPROC_FAILPOINT("lock.ruined");
+    syscall(SYS_futex, &lock->mutex->state, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    return 0;
+  }
+  if (interproc__swap_if(&lock->mutex->state, lock->me->id, 0)) {
+    INTERPROC_FAILPOINT("lock.released");
+  } else {
+    interproc__mutex_release(lock);
+  }
+  return 0;
 }
 
 #ifdef __cplusplus

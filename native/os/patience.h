@@ -10,12 +10,13 @@
 namespace interproc::os {
 
 // What `attempt` gives, tried again up to `looks` times while `is_in_vain` says so of it. In
-// between the processor is offered to others: the other side may have no other.
+// between the processor is offered to others: the other side may have no other. Where they keep it
+// for long, one more look is the last.
 template <typename Attempt, typename IsInVain>
 auto TryPatiently(uint32_t looks, Attempt attempt, IsInVain is_in_vain) -> decltype(attempt()) {
   auto result = attempt();
   for (; looks > 0 && is_in_vain(result); --looks) {
-    YieldProcessor();
+    if (!YieldProcessor()) looks = 1;
     result = attempt();
   }
   return result;

@@ -11,8 +11,10 @@ namespace interproc::os {
 // at the threads which expect them. EAGAIN when the process may have no more threads.
 Result<void> StartThread(void* (*run)(void*), void* argument);
 
-// Lets another thread run on this processor, if one can. man 2 sched_yield
-void YieldProcessor();
+// Lets another thread run on this processor, if one can (man 2 sched_yield). False where that took
+// so long that whoever looks on awake had better sleep: the processor is wanted by others than the
+// one that is waited for, and each further offer would take as long.
+bool YieldProcessor();
 
 }  // namespace interproc::os
 

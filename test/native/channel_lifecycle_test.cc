@@ -101,6 +101,18 @@ TEST_CASE("channel: names that can be none are an error") {
   }
 }
 
+TEST_CASE("channel: a symbolic link is followed in a path, and not where it has a name") {
+  const ChannelName name;
+  const ChannelName link;
+  const ChannelPtr creator = Create(name.get(), 64);
+  REQUIRE(symlink(name.path().c_str(), link.path().c_str()) == 0);
+  CHECK(TryOpen(link.get()) == -ELOOP);
+  const TempDirectory directory;
+  REQUIRE(symlink(name.path().c_str(), directory.File("link").c_str()) == 0);
+  const ChannelPtr opened = Open(directory.File("link"));
+  CHECK(interproc_unlink(link.get().c_str()) == 0);
+}
+
 TEST_CASE("channel: the last to leave removes the name, and nobody before") {
   const ChannelName name;
   ChannelPtr creator = Create(name.get(), 64);
@@ -170,6 +182,19 @@ TEST_CASE("channel: retire_if_dead removes one whose participants are dead, and 
   CHECK(!name.exists());
   CHECK(header->id.state == INTERPROC_RETIRED);
   munmap(base, INTERPROC_HEADER_SIZE);
+}
+
+TEST_CASE(
+    "channel: a dead one that is another user's to remove stays as it was, and create says so") {
+  if (getuid() != 0) std::exit(kSkipped);
+  const ChannelName name;
+  LeaveDead(name.get(), 64);
+  REQUIRE(chmod(name.path().c_str(), 0666) == 0);
+  CHECK(ExitCodeOf([&] {
+          DropRights();
+          CHILD_EXPECT(TryCreate(name.get(), 128) == -EPERM);  // /dev/shm is sticky
+        }) == 0);
+  CHECK(Open(name.get())->capacity == 64);
 }
 
 TEST_CASE("channel: while somebody stands in the gate nobody joins and nobody retires") {

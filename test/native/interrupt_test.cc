@@ -2,10 +2,12 @@
 #include "os/interrupt.h"
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include <vector>
 
 #include "os/thread.h"
+#include "seccomp.h"
 #include "support.h"
 
 namespace interproc::test {
@@ -105,6 +107,22 @@ TEST_CASE("interrupt: it reaches a thread where the user may have no more signal
           Until([&] { return sleeper.entered.load(); });
           sleeper.Stop();
           CHILD_EXPECT(sleeper.left);
+        }) == 0);
+}
+
+TEST_CASE("interrupt: a signal that can be handled but not sent is passed over") {
+  CHECK(ExitCodeOf([] {
+          const int first = SIGRTMAX - 1;
+          RefuseCall(SYS_tgkill, 2, static_cast<uint32_t>(first), EINVAL);
+          Sleeper sleeper;
+          Until([&] { return sleeper.entered.load(); });
+          sleeper.Stop();
+          CHILD_EXPECT(sleeper.left);
+          struct sigaction now = {};
+          CHILD_EXPECT(sigaction(first, nullptr, &now) == 0);
+          CHILD_EXPECT(now.sa_handler == SIG_DFL);
+          const Alarm alarm(1);
+          CHILD_EXPECT(alarm.set());
         }) == 0);
 }
 

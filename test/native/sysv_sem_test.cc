@@ -163,13 +163,14 @@ TEST_CASE(
   const Set set({3});
   const Pipe done;
   Child holder([&] {
+    const int threads = CountThreads();
     {
       const Thread takes(
           [&] { MUST(OperateSysvSem(set.id(), {Change(-1, SEM_UNDO)}, 0).value()); });
     }
     CHILD_EXPECT(EndOf(StartOperating(set.id(), {Change(-1, SEM_UNDO)})).error.number == 0);
     // Those threads linger a moment, and end.
-    Until([] { return CountInProc("task") == 1; });
+    Until([&] { return CountInProc("task") == threads; });
     done.Put('x');
     SleepUntilKilled();
   });

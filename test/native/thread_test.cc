@@ -1,9 +1,11 @@
 #include "os/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "os/patience.h"
 #include "support.h"
 
 namespace interproc::test {
@@ -29,6 +31,13 @@ void* FillReport(void* data) {
 void RunReport(Report* report) {
   REQUIRE(StartThread(FillReport, report).ok());
   while (!report->done.load(std::memory_order_acquire)) usleep(1000);
+}
+
+void* KeepBusy(void* data) {
+  auto* stop = static_cast<std::atomic<bool>*>(data);
+  while (!stop->load(std::memory_order_relaxed)) {
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -74,6 +83,29 @@ TEST_CASE("thread: a process that may have no more of them gets EAGAIN") {
           CHILD_EXPECT(started.error().number == EAGAIN);
           CHILD_EXPECT(std::string(started.error().syscall) == "pthread_create");
         }) == 0);
+}
+
+TEST_CASE("patience: who waits stops looking where others keep the processor for long") {
+  cpu_set_t before;
+  REQUIRE(sched_getaffinity(0, sizeof(before), &before) == 0);
+  int processor = 0;
+  while (CPU_ISSET(processor, &before) == 0) ++processor;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(processor, &one);
+  REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
+  std::atomic<bool> stop{false};
+  pthread_t busy[2];  // on the same processor
+  for (pthread_t& each : busy) REQUIRE(pthread_create(&each, nullptr, KeepBusy, &stop) == 0);
+  constexpr uint32_t kLooks = 2000;
+  uint32_t attempts = 0;
+  const auto look = [&] { return ++attempts; };
+  TryPatiently(kLooks, look, [](uint32_t) { return true; });
+  stop.store(true, std::memory_order_relaxed);
+  for (const pthread_t each : busy) pthread_join(each, nullptr);
+  sched_setaffinity(0, sizeof(before), &before);
+  CHECK(attempts >= 2);
+  CHECK(attempts < kLooks);
 }
 
 }  // namespace interproc::test

@@ -184,17 +184,18 @@ describe('waiting on a word', () => {
 
   it('works for each of two evaluations of the package over one addon', async () => {
     const source = `
-      const again = await import(new URL('./sync/wait-on.js?again', import.meta.resolve('interproc')));
+      const again = await import(import.meta.resolve('interproc') + '?again');
       const memory = SharedMemory.anonymous({ size: 4096 });
+      const same = again.SharedMemory.fromFd(memory.fd);
       const words = new Int32Array(memory.buffer);
       const first = waitOn(memory, 0, 0);
-      const second = again.waitOn(memory, 4, 0);
+      const second = again.waitOn(same, 4, 0);
       assert.notEqual(again.waitOn, waitOn);
       words[0] = 1;
       wake(memory, 0);
       await first;
       words[1] = 1;
-      again.wake(memory, 4);
+      again.wake(same, 4);
       await second;`;
     expect(await runPeer(source)).toMatchObject(clean);
   });
