@@ -4,7 +4,7 @@
  */
 import { Socket } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
-import type { Task } from './contenders/contender.js';
+import { cpuOf, type Task } from './contenders/contender.js';
 import { contenderById } from './contenders/registry.js';
 import { Lines } from './support/lines.js';
 import { pinThread } from './support/worker-follow.js';
@@ -23,6 +23,7 @@ export interface SideReport extends CpuReport {
   start: string;
   end: string;
   latencies?: number[];
+  share?: number;
 }
 
 type Command = { run: number } | { cpu: true };
@@ -36,7 +37,7 @@ const task = JSON.parse(process.argv[2] as string) as Task;
 const lines = new Lines(new Socket({ fd: task.control }));
 lines.closed.then(() => process.exit());
 
-if (!isMainThread) pinThread(task.cpus[1]);
+if (!isMainThread) pinThread(cpuOf(task));
 const module = await contenderById(task.contender).load?.();
 if (module === undefined) throw new Error(`${task.contender} is no JavaScript`);
 const side = await module.open(task);
@@ -45,12 +46,14 @@ for (;;) {
   const command = (await lines.next()) as Command;
   lines.say({ cpu: cpu() } satisfies CpuReport);
   if (!('run' in command)) continue;
+  const preparing = side.prepare?.();
+  if (preparing !== undefined) await preparing;
   const start = process.hrtime.bigint();
   const running = side.run(command.run);
   if (running !== undefined) await running;
   const end = process.hrtime.bigint();
   const report: SideReport = { start: `${start}`, end: `${end}`, cpu: cpu() };
   side.verify?.();
-  const latencies = side.latencies?.();
-  lines.say(latencies === undefined ? report : { ...report, latencies });
+  // What is undefined JSON leaves out.
+  lines.say({ ...report, latencies: side.latencies?.(), share: side.share?.() });
 }

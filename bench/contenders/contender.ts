@@ -4,8 +4,8 @@ import type { Scenario, Shape } from '../scenarios/scenario.js';
 export type Role = 'lead' | 'follow';
 
 /**
- * How its sides are started. `alone`: only the lead, for what has one side. `processes`: two. `forked`: the lead
- * starts the other one as its child. `threads`: the lead starts it as a worker.
+ * How its sides are started. `alone`: only the lead, for what has one side. `processes`: each by the bench. `forked`: the
+ * lead starts the other one as its child. `threads`: the lead starts the others as workers.
  */
 export type Topology = 'alone' | 'processes' | 'forked' | 'threads';
 
@@ -30,14 +30,16 @@ export interface ContenderModule {
 export interface Task {
   contender: string;
   role: Role;
+  /** Which side it is: 0 is the lead. */
+  index: number;
   shape: Shape;
-  /** At most so many messages, round trips or calls a run. */
+  /** At most so many messages, round trips, calls or locks a run. */
   most: number;
   /** The descriptor over which the bench talks to it. */
   control: number;
   /**
    * Descriptors that it was handed. Two channels: for what the lead sends, and for what it receives. Pipes: what this side
-   * sends by, and what it receives by. A socket: both.
+   * sends by, and what it receives by. A socket: both. Memory for locks.
    */
   handed: number[];
   /** Of System V objects: of what the lead sends to, and of what it receives from; a pair has one for both. */
@@ -46,23 +48,33 @@ export interface Task {
   name: string;
   /** A folder for sockets and FIFOs. */
   folder: string;
-  /** The CPUs of the lead and of the other side. */
+  /** The CPUs of the lead and of the other side; further sides have them in turns. */
   cpus: readonly [number, number];
 }
 
+/** The CPU of a side. */
+export const cpuOf = ({ cpus, index }: Pick<Task, 'cpus' | 'index'>): number => cpus[index % 2] as number;
+
 /** One side at work. */
 export interface Side {
-  /** Sends or receives `count` messages, makes as many round trips or calls; throws when something is wrong. */
+  /** Before each run, and not timed: returns when all sides are there. */
+  prepare?(): Promise<void> | void;
+  /**
+   * Sends or receives `count` messages, makes as many round trips or calls, or with the other sides takes so many locks;
+   * throws when something is wrong.
+   */
   run(count: number): Promise<void> | void;
   /** Throws when what the run received is not what was sent. Not timed. */
   verify?(): void;
-  /** Nanoseconds of each round trip of the last run. */
+  /** Nanoseconds of each round trip of the last run, or of each lock that was handed to this side. */
   latencies?(): number[];
+  /** How many of the locks of the last run it had. */
+  share?(): number;
 }
 
 /** Descriptors of a measured process. */
 export const controlFd = 3;
-/** For a side that the lead starts itself: the bench's line to it. */
+/** For the first of the sides that the lead starts itself, and those after it: the bench's lines to them. */
 export const followControlFd = 4;
 /** The first of those that it was handed. */
 export const handedFd = 4;

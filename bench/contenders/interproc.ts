@@ -18,6 +18,7 @@ export async function open(task: Task): Promise<Side> {
   if (shape.kind === 'queue') return (await import('./interproc-queues.js')).openQueues(task, shape);
   if (shape.kind === 'semaphore')
     return (await import('./interproc-semaphores.js')).openSemaphores(task, shape);
+  if (shape.kind === 'lock') return (await import('./interproc-locks.js')).openLocks(task, shape);
   if (shape.kind === 'mapped') return (await import('./arrays.js')).open(task);
   if (shape.kind === 'one-way') {
     const channel = Channel.fromFd(task.handed[0] as number);

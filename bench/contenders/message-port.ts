@@ -8,7 +8,7 @@ import type { OneWay } from '../scenarios/scenario.js';
 import { Patience } from '../support/patience.js';
 import { checkPing, fillPing, lanesPerPing, Stopwatch } from '../support/round-trips.js';
 import { consumerOf, producerOf } from '../support/work.js';
-import { startWorkerFollow } from '../support/worker-follow.js';
+import { startWithPort } from '../support/worker-follow.js';
 import type { Side, Task } from './contender.js';
 
 const transferredBytes = 16_384;
@@ -19,7 +19,7 @@ const halfWindow = (bytes: number) => Math.max(1, Math.min(windowMessages, windo
 
 export function open(task: Task): Side {
   const { shape, role } = task;
-  const port: MessagePort = role === 'lead' ? startWorkerFollow(task) : workerData;
+  const port: MessagePort = role === 'lead' ? startWithPort(task) : workerData;
   if (shape.kind === 'one-way') return role === 'lead' ? sending(port, shape) : receiving(port, shape);
   if (shape.kind === 'ping-pong') {
     if (shape.waiting === 'spinning') {

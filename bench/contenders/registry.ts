@@ -1,5 +1,11 @@
 /** All contenders, in the order of the tables. What they run is loaded in their own processes only. */
-import { isObjectShape, type ObjectShape, type Scenario, type Transport } from '../scenarios/scenario.js';
+import {
+  isObjectShape,
+  type LockCalls,
+  type ObjectShape,
+  type Scenario,
+  type Transport,
+} from '../scenarios/scenario.js';
 import type { Contender, Topology } from './contender.js';
 
 /** For transports that know messages and round trips, and only the event loop to wait on. */
@@ -29,7 +35,9 @@ const svmqBytes = 4052;
 
 /** One process does it all. */
 const isAlone = ({ shape }: Scenario): boolean =>
-  shape.kind === 'memory' || shape.kind === 'mapped' || (isObjectShape(shape) && shape.work === 'pair');
+  shape.kind === 'memory' ||
+  shape.kind === 'mapped' ||
+  ((isObjectShape(shape) || shape.kind === 'lock') && shape.work === 'pair');
 
 const blocks = ({ work, waiting }: ObjectShape): boolean => work === 'ping-pong' && waiting === 'sleeping';
 
@@ -39,6 +47,15 @@ const objects =
     const { shape } = scenario;
     if (!isObjectShape(shape) || !takesPart(shape)) return undefined;
     return isAlone(scenario) ? 'alone' : 'processes';
+  };
+
+/** `topology`: of those whose sides are more than one. */
+const locks =
+  (topology: Topology, takesPart: (shape: LockCalls) => boolean = () => true) =>
+  (scenario: Scenario): Topology | undefined => {
+    const { shape } = scenario;
+    if (shape.kind !== 'lock' || !takesPart(shape)) return undefined;
+    return isAlone(scenario) ? 'alone' : topology;
   };
 
 export const contenders: readonly Contender[] = [
@@ -51,6 +68,11 @@ export const contenders: readonly Contender[] = [
     },
   },
   {
+    id: 'floor-interproc',
+    name: 'C, interproc.h',
+    topology: locks('processes'),
+  },
+  {
     id: 'interproc',
     name: 'interproc',
     topology: (scenario) => (isAlone(scenario) ? 'alone' : 'processes'),
@@ -60,6 +82,18 @@ export const contenders: readonly Contender[] = [
     id: 'interproc-owned',
     name: 'interproc, owned Buffers',
     topology: objects(({ kind, work }) => kind === 'queue' && work === 'pair'),
+    load: () => import('./interproc.js'),
+  },
+  {
+    id: 'interproc-try',
+    name: 'interproc, tryLock',
+    topology: locks('processes', ({ work }) => work === 'pair'),
+    load: () => import('./interproc.js'),
+  },
+  {
+    id: 'interproc-event-loop',
+    name: 'interproc, lock() awaited',
+    topology: locks('processes'),
     load: () => import('./interproc.js'),
   },
   {
@@ -151,6 +185,12 @@ export const contenders: readonly Contender[] = [
     }),
     package: 'svmq',
     load: () => import('./svmq.js'),
+  },
+  {
+    id: 'atomics',
+    name: 'Atomics, worker threads',
+    topology: locks('threads'),
+    load: () => import('./atomics.js'),
   },
   {
     id: 'plain',

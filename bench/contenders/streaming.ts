@@ -1,7 +1,7 @@
 /** Sides whose transport is a stream of Node each way: messages without anything between them, one write each. */
 import type { Writable } from 'node:stream';
 import type { DescriptorCalls } from '../scenarios/scenario.js';
-import { lanesOf, systemWork } from '../support/work.js';
+import { systemWork } from '../support/work.js';
 import { Ball, pinging, ponging, receiving } from './called.js';
 import type { Side, Task } from './contender.js';
 import { Batches, type FrameReader } from './net-frames.js';

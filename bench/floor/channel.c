@@ -53,8 +53,9 @@ ALWAYS_INLINE int32_t* claim(struct state* state, uint32_t bytes, int sleeps) {
   }
   struct patience patience = {0, 0};
   int result;
-  while ((result = interproc_try_claim(&state->sender, bytes, &room)) == -EAGAIN)
+  while ((result = interproc_try_claim(&state->sender, bytes, &room)) == -EAGAIN) {
     look_again(&patience);
+  }
   check(result, "try_claim");
   return room;
 }
@@ -67,8 +68,9 @@ ALWAYS_INLINE const int32_t* receive(struct state* state, uint32_t bytes, int sl
     result = interproc_receive(&state->receiver, &data, &size, PATIENCE_MS);
   } else {
     struct patience patience = {0, 0};
-    while ((result = interproc_try_read(&state->receiver, &data, &size)) == -EAGAIN)
+    while ((result = interproc_try_read(&state->receiver, &data, &size)) == -EAGAIN) {
       look_again(&patience);
+    }
   }
   check(result, "receive");
   if (size != bytes) control_fail("%u bytes, and not %u", size, bytes);
@@ -85,8 +87,9 @@ ALWAYS_INLINE void send_all(struct state* state, uint64_t count, uint32_t bytes,
       memcpy(lanes, state->own, bytes);
     } else {
       const uint32_t written = method == SPARSE ? 4 : bytes / 4;
-      for (uint32_t lane = 0; lane < written; ++lane)
+      for (uint32_t lane = 0; lane < written; ++lane) {
         lanes[lane] = (int32_t)((uint32_t)sequence + lane);
+      }
     }
     interproc_commit(&state->sender, bytes);
   }
@@ -175,16 +178,18 @@ ALWAYS_INLINE void pong_all(struct state* state, uint64_t count, int sleeps) {
   }
 }
 static void ping(void* state, uint64_t count) {
-  if (((struct state*)state)->sleeps)
+  if (((struct state*)state)->sleeps) {
     ping_all(state, count, 1);
-  else
+  } else {
     ping_all(state, count, 0);
+  }
 }
 static void pong(void* state, uint64_t count) {
-  if (((struct state*)state)->sleeps)
+  if (((struct state*)state)->sleeps) {
     pong_all(state, count, 1);
-  else
+  } else {
     pong_all(state, count, 0);
+  }
 }
 
 static struct state* start(uint32_t bytes, const char* waiting) {
@@ -215,7 +220,7 @@ void floor_one_way(char** arguments) {
                                                                  : COPY;
   if (posix_memalign((void**)&state->own, 64, state->bytes) != 0) control_fail("no memory");
   memset(state->own, 0, state->bytes);
-  struct control_side side = {NULL, state, NULL};
+  struct control_side side = {.state = state};
   if (strcmp(arguments[0], "lead") == 0) {
     check(interproc_attach_sender(&state->sender, join(state, 0)), "attach_sender");
     for (uint32_t lane = 0; lane < state->bytes / 4; ++lane) state->own[lane] = pattern(lane);
@@ -234,7 +239,7 @@ void floor_ping_pong(char** arguments) {
   const int leads = strcmp(arguments[0], "lead") == 0;
   check(interproc_attach_sender(&state->sender, join(state, leads ? 0 : 1)), "attach_sender");
   check(interproc_attach_receiver(&state->receiver, join(state, leads ? 1 : 0)), "attach_receiver");
-  struct control_side side = {leads ? ping : pong, state, NULL};
+  struct control_side side = {.run = leads ? ping : pong, .state = state};
   if (leads) {
     state->latencies = calloc((size_t)atol(arguments[2]), sizeof(uint32_t));
     if (state->latencies == NULL) control_fail("no memory");

@@ -67,15 +67,19 @@ static void run_once(void* state, const char* line) {
   if (sscanf(line, "{\"run\":%" SCNu64 "}", &count) != 1) control_fail("what is '%s'?", line);
   const uint64_t cpu = cpu_microseconds();
   control_say("{\"cpu\":%" PRIu64 "}", cpu);
+  if (side->prepare != NULL) side->prepare(side->state);
   const uint64_t start = control_now();
   side->run(side->state, count);
   const uint64_t end = control_now();
   fprintf(output, "{\"start\":\"%" PRIu64 "\",\"end\":\"%" PRIu64 "\",\"cpu\":%" PRIu64, start, end,
           cpu_microseconds());
+  if (side->share != NULL) fprintf(output, ",\"share\":%" PRIu64, *side->share);
   if (side->latencies != NULL) {
+    const uint64_t timed = side->timed == NULL ? count : *side->timed;
     fprintf(output, ",\"latencies\":[");
-    for (uint64_t i = 0; i < count; ++i)
+    for (uint64_t i = 0; i < timed; ++i) {
       fprintf(output, i == 0 ? "%" PRIu32 : ",%" PRIu32, side->latencies[i]);
+    }
     fputc(']', output);
   }
   control_say("}");

@@ -18,13 +18,19 @@ uint64_t control_now(void);
 /* Ends the program with a message for people. */
 _Noreturn void control_fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-/* One side of a scenario: runs `count` messages, round trips or calls. */
+/* One side of a scenario: runs `count` messages, round trips or calls. What is not needed is NULL.
+ */
 struct control_side {
   void (*run)(void* state, uint64_t count);
   void* state;
-  /* Nanoseconds of each round trip of the last run, as many as it had; NULL where none are taken.
-   */
+  /* Nanoseconds of each round trip of the last run. */
   const uint32_t* latencies;
+  /* How many of them there are, where it is not one for each of `count`. */
+  const uint64_t* timed;
+  /* Before each run, and no part of it: returns when all sides are there. */
+  void (*prepare)(void* state);
+  /* How many of what all sides did together in the last run were done by this one. */
+  const uint64_t* share;
 };
 
 /* Says that it is ready, and serves runs until the bench is gone. */

@@ -186,7 +186,7 @@ void floor_descriptor(char** arguments) {
   if (posix_memalign((void**)&wire.buffer, 64, READ_BYTES) != 0) control_fail("no memory");
   for (uint32_t lane = 0; lane < READ_BYTES / 4; ++lane) wire.buffer[lane] = pattern(lane);
 
-  struct control_side side = {NULL, &wire, NULL};
+  struct control_side side = {.state = &wire};
   if (plays_ping_pong) {
     wire.events = (int)check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     struct epoll_event event = {.events = EPOLLIN};

@@ -16,7 +16,7 @@ int main(int count, char** arguments) {
       {"one-way", 4, floor_one_way}, {"ping-pong", 3, floor_ping_pong},
       {"memory", 3, floor_memory},   {"descriptor", 8, floor_descriptor},
       {"queue", 7, floor_queue},     {"semaphore", 6, floor_semaphore},
-      {"probe", 2, floor_probe},
+      {"lock", 6, floor_lock},       {"probe", 2, floor_probe},
   };
   for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); ++i) {
     if (count < 2 || strcmp(arguments[1], rooms[i].name) != 0) continue;

@@ -59,8 +59,9 @@ static void* map(int fd, size_t bytes) {
 /* As a buffer that was shown: old views read zeros, and the memory goes when they have gone. */
 static void unmap(void* base, size_t bytes) {
   if (mmap(base, bytes, PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+           MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
     check(-1, "mmap");
+  }
   check(munmap(base, bytes), "munmap");
 }
 
@@ -145,7 +146,7 @@ void floor_memory(char** arguments) {
   static struct memory memory;
   memory.bytes = (size_t)atol(arguments[1]);
   snprintf(memory.path, sizeof(memory.path), "/dev/shm/%s", arguments[2]);
-  struct control_side side = {create_and_unlink, &memory, NULL};
+  struct control_side side = {.run = create_and_unlink, .state = &memory};
   static struct resized resized;
   if (strcmp(arguments[0], "attach") == 0) side.run = attach;
   if (strcmp(arguments[0], "resize") == 0) {

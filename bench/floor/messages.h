@@ -12,14 +12,16 @@
 static inline int32_t pattern(uint32_t index) { return (int32_t)(index * 0x9e3779b1u); }
 
 static inline void check_number(int32_t number, uint64_t expected) {
-  if (number != (int32_t)expected)
+  if (number != (int32_t)expected) {
     control_fail("message %" PRIu64 " came out of order, as %d", expected, number);
+  }
 }
 
 /* Of the last one that came. */
 static inline void check_pattern(const int32_t* lanes, uint32_t bytes) {
-  for (uint32_t lane = 1; lane < bytes / 4; ++lane)
+  for (uint32_t lane = 1; lane < bytes / 4; ++lane) {
     if (lanes[lane] != pattern(lane)) control_fail("what was copied is damaged");
+  }
 }
 
 static inline void fill_ping(int32_t* lanes, int32_t number) {
@@ -27,8 +29,9 @@ static inline void fill_ping(int32_t* lanes, int32_t number) {
 }
 
 static inline void check_ping(const int32_t* lanes, int32_t number) {
-  for (int lane = 0; lane < PING_LANES; ++lane)
+  for (int lane = 0; lane < PING_LANES; ++lane) {
     if (lanes[lane] != number + lane) control_fail("a round trip came back wrong");
+  }
 }
 
 /* Keeps how long a round trip took, and returns when the next one begins. */

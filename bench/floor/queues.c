@@ -118,7 +118,7 @@ void floor_queue(char** arguments) {
   post.sent.type = 1;
   for (uint32_t lane = 0; lane < QUEUE_BYTES / 4; ++lane) post.sent.lanes[lane] = pattern(lane);
 
-  struct control_side side = {NULL, &post, NULL};
+  struct control_side side = {.state = &post};
   if (is_pair) {
     side.run = is_posix ? pair_posix : pair_sysv;
   } else if (leads) {

@@ -8,6 +8,7 @@ void floor_memory(char** arguments);
 void floor_descriptor(char** arguments);
 void floor_queue(char** arguments);
 void floor_semaphore(char** arguments);
+void floor_lock(char** arguments);
 void floor_probe(char** arguments);
 
 #endif /* INTERPROC_BENCH_ROLES_H_ */

@@ -102,7 +102,7 @@ void floor_semaphore(char** arguments) {
     open_sysv(&gates.out, arguments[4], 0);
     open_sysv(&gates.back, arguments[5], is_pair ? IPC_NOWAIT : 0);
   }
-  struct control_side side = {NULL, &gates, NULL};
+  struct control_side side = {.state = &gates};
   if (is_pair) {
     side.run = is_posix ? pair_posix : pair_sysv;
   } else if (leads) {

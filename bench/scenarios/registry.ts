@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they run. */
 import { descriptor } from './descriptor.js';
+import { lock } from './lock.js';
 import { mapped } from './mapped.js';
 import { memory } from './memory.js';
 import { oneWay } from './one-way.js';
@@ -16,4 +17,5 @@ export const scenarios: readonly Scenario[] = [
   ...descriptor,
   ...queue,
   ...semaphore,
+  ...lock,
 ];

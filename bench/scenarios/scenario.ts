@@ -63,20 +63,36 @@ export interface SemaphoreCalls extends Work {
   kind: 'semaphore';
 }
 
+/** Locks and unlocks of memory that all parties share. */
+export interface LockCalls {
+  kind: 'lock';
+  /**
+   * `pair`: a lock and its unlock, which nobody else disturbs. `contended`: one lock, taken by all parties as often as
+   * they can. `hand-over`: how long it takes from an unlock until the party that waits for it has the lock.
+   */
+  work: 'pair' | 'contended' | 'hand-over';
+  parties: 1 | 2 | 4;
+  /** Of hand-overs: microseconds between having got a lock and handing over the one before. */
+  heldUs: number;
+}
+
 export type ObjectShape = QueueCalls | SemaphoreCalls;
-export type Shape = OneWay | PingPong | MemoryCalls | MappedLoops | DescriptorCalls | ObjectShape;
+export type Shape = OneWay | PingPong | MemoryCalls | MappedLoops | DescriptorCalls | ObjectShape | LockCalls;
 
 export const isObjectShape = (shape: Shape): shape is ObjectShape =>
   shape.kind === 'queue' || shape.kind === 'semaphore';
+
+/** How many sides there are, of contenders that have more than one. */
+export const partiesOf = (shape: Shape): number => (shape.kind === 'lock' ? shape.parties : 2);
 
 export interface Scenario {
   /** Path-like: what `--only` is matched against, with the contender's id behind it. */
   id: string;
   shape: Shape;
-  /** On how many CPUs the two sides are; 1 for one that has no sides. */
+  /** On how many CPUs the sides are, in turns; 1 for one that has no sides. */
   cpus: 1 | 2;
   /** The contender that the others are compared with. */
   reference: string;
-  /** At most so many messages, round trips or calls a sample. */
+  /** At most so many messages, round trips, calls or locks a sample. */
   most: number;
 }

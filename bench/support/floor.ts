@@ -33,7 +33,7 @@ export function buildFloor(): void {
 
 /** What the program wants to be told: see bench/floor/. */
 export function floorArguments(task: Task): string[] {
-  const { shape, role, most, name, cpus } = task;
+  const { shape, role, index, most, name, cpus } = task;
   switch (shape.kind) {
     case 'one-way': {
       // There are no Buffers to own in C: it copies.
@@ -58,6 +58,11 @@ export function floorArguments(task: Task): string[] {
       const places = [out, back].map((place) => (api === 'posix' ? `/${place}` : `${place}`));
       const bytes = shape.kind === 'queue' ? [`${shape.bytes}`] : [];
       return [shape.kind, role, work, api, ...bytes, `${most}`, ...places];
+    }
+    case 'lock': {
+      const { work, parties, heldUs } = shape;
+      const api = task.contender === 'floor-interproc' ? 'interproc' : 'pthread';
+      return ['lock', `${index}`, work, `${parties}`, `${heldUs}`, `${most}`, api];
     }
     case 'mapped':
       throw new Error('loops over memory have no floor in C');

@@ -20,9 +20,11 @@ export interface Start {
   cpu: number;
   command: string;
   args: string[];
-  /** What becomes its descriptors from 4 on: another line to talk over, or descriptors of this process. */
-  more?: 'control' | number[];
+  /** What becomes its descriptors from 4 on: so many further lines to talk over, or descriptors of this process. */
+  more?: number | number[];
 }
+
+const pipes = (count: number) => Array.from({ length: count }, () => 'pipe' as const);
 
 export class Measured {
   readonly #name: string;
@@ -30,14 +32,14 @@ export class Measured {
   readonly #ended: Promise<string>;
   #stderr = '';
   readonly lines: Lines;
-  /** To the side that it starts itself. */
-  readonly followLines: Lines | undefined;
+  /** To the sides that it starts itself. */
+  readonly followLines: Lines[];
 
   constructor({ name, cpu, command, args, more = [] }: Start) {
     this.#name = name;
     const [first, ...rest] = pinned(cpu, command, ...args);
     this.#child = spawn(first, rest, {
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe', ...(more === 'control' ? (['pipe'] as const) : more)],
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', ...(typeof more === 'number' ? pipes(more) : more)],
     });
     alive.add(this.#child);
     this.#ended = new Promise((resolve) => {
@@ -51,7 +53,8 @@ export class Measured {
       });
     }
     this.lines = new Lines(this.#child.stdio[controlFd] as Socket);
-    if (more === 'control') this.followLines = new Lines(this.#child.stdio[followControlFd] as Socket);
+    const sockets = this.#child.stdio.slice(followControlFd) as (Socket | null)[];
+    this.followLines = sockets.flatMap((socket) => (socket === null ? [] : [new Lines(socket)]));
   }
 
   /** What it, or the side that it started, says next. Rejects with the reason when it has ended, or takes too long. */
@@ -87,7 +90,7 @@ export class Measured {
     await this.#ended;
     this.lines.close();
     // With its parent gone the other side is killed, too, and with it its end is closed.
-    await this.followLines?.closed;
+    await Promise.all(this.followLines.map(({ closed }) => closed));
   }
 }
 

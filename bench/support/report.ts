@@ -26,17 +26,21 @@ export interface Summary {
   /** To the fastest of all but interproc and whom they are compared with. */
   toPeers: number | null;
   latency: ReturnType<typeof latencyOf> | null;
+  /** The median, and the worst: see Sample. */
+  smallestShare: number | null;
+  worstShare: number | null;
 }
 
 const numberOrNull = (value: number) => (Number.isNaN(value) ? null : value);
 
 export function summarize({ scenario, samples, latencies }: ScenarioResult): Summary[] {
   const ids = [...new Set(samples.map(({ contender }) => contender))];
-  const peers = ids.filter((id) => !id.startsWith('interproc') && id !== scenario.reference);
+  const peers = ids.filter((id) => !/^(interproc|floor)/.test(id) && id !== scenario.reference);
   return ids.map((id) => {
     const kept = keptOf(samples, id);
     const each = kept.map(nsEach);
     const histogram = latencies.get(id);
+    const shares = kept.map(({ smallestShare }) => smallestShare).filter((share) => share !== null);
     return {
       contender: id,
       kept: kept.length,
@@ -50,6 +54,8 @@ export function summarize({ scenario, samples, latencies }: ScenarioResult): Sum
       toNet: numberOrNull(speedRatio(samples, { of: id, to: ['net'] })),
       toPeers: numberOrNull(speedRatio(samples, { of: id, to: peers })),
       latency: histogram === undefined ? null : latencyOf(histogram),
+      smallestShare: numberOrNull(median(shares)),
+      worstShare: shares.length === 0 ? null : Math.min(...shares),
     };
   });
 }
@@ -100,12 +106,25 @@ function columnsOf({ shape, reference }: Scenario): Column[] {
       return shape.work === 'ping-pong'
         ? [name, ...roundTrip, toReference, toPeers, cpu('trip'), dropped]
         : [name, ...pair, toReference, toPeers, dropped];
+    case 'lock': {
+      const toAtomics: Column = { ...toPeers, head: 'x Atomics' };
+      if (shape.work === 'pair') return [name, ...pair, toReference, toAtomics, dropped];
+      const times =
+        shape.work === 'contended' ? [...rate('M locks/s', (ns) => 1e3 / ns), ...shares] : roundTrip;
+      return [name, ...times, toReference, toAtomics, cpu('lock'), dropped];
+    }
     case 'memory':
       return [name, ...rate('k calls/s', (ns) => 1e6 / ns), toReference, cpu('call'), dropped];
     case 'mapped':
       return [name, ...rate('GB/s', (ns) => shape.bytes / ns), toReference, dropped];
   }
 }
+
+/** Of the party that had the least: 1 where all had the same. */
+const shares: Column[] = [
+  { head: 'least share', cell: ({ smallestShare }) => significant(smallestShare ?? Number.NaN, 2) },
+  { head: 'at worst', cell: ({ worstShare }) => significant(worstShare ?? Number.NaN, 2) },
+];
 
 const roundTrip: Column[] = [
   { head: 'us (p50)', cell: ({ medianNs }) => inMicroseconds(medianNs) },

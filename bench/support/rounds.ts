@@ -7,7 +7,7 @@ import type { RecordableHistogram } from 'node:perf_hooks';
 import type { Contender } from '../contenders/contender.js';
 import type { Scenario } from '../scenarios/scenario.js';
 import type { Placement, PlacementProbe } from './placement.js';
-import { isAsMost, type Sample, settle } from './samples.js';
+import { isAsMost, type Sample, settle, smallestShareOf } from './samples.js';
 import { histogramOf, latencyOf } from './statistics.js';
 import { type Place, type Run, Team } from './team.js';
 
@@ -25,7 +25,7 @@ export interface ScenarioResult {
   /** Of the samples that count; null where both sides are on one CPU. */
   placement: Placement | null;
   samples: Sample[];
-  /** Round trips of all samples that count, by contender. */
+  /** Round trips or hand-overs of all samples that count, by contender. */
   latencies: Map<string, RecordableHistogram>;
 }
 
@@ -105,6 +105,7 @@ async function takeSample(
     cpuSeconds: run.cpuSeconds,
     probed: before === undefined || after === undefined ? null : { before, after },
     latency: run.latencies === undefined ? null : latencyOf(histogramOf(run.latencies)),
+    smallestShare: run.shares === undefined ? null : smallestShareOf(run.shares),
     dropped: null,
   };
   return { sample, run };

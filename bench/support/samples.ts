@@ -11,17 +11,25 @@ export interface Latency {
 export interface Sample {
   contender: string;
   round: number;
-  /** Messages, round trips or calls. */
+  /** Messages, round trips, calls or locks. */
   count: number;
   seconds: number;
-  /** User and system time of both sides. */
+  /** User and system time of all sides. */
   cpuSeconds: number;
   /** Null where both sides are on one CPU. */
   probed: Probed | null;
-  /** Nanoseconds of round trips; null for what has none. */
+  /** Nanoseconds of round trips or hand-overs; null for what has none. */
   latency: Latency | null;
+  /** Of what all sides do together: the least that a side had, as a part of what each would have had; else null. */
+  smallestShare: number | null;
   /** Why it does not count; null when it does. */
   dropped: 'placement changed' | 'other placement' | 'taken again' | null;
+}
+
+/** 1: all had the same; 0: one had nothing. */
+export function smallestShareOf(shares: readonly number[]): number {
+  const all = shares.reduce((sum, each) => sum + each, 0);
+  return (Math.min(...shares) * shares.length) / all;
 }
 
 /** What a sample says: of round trips the one in the middle, which a moment on somebody else's CPU doesn't move. */

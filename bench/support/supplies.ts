@@ -3,6 +3,7 @@ import { Channel, createPipe, Fifo, SharedMemory, socketPair } from 'interproc';
 import type { Contender, Role, Task } from '../contenders/contender.js';
 import { type DescriptorCalls, isObjectShape, type Shape } from '../scenarios/scenario.js';
 import { makeObjects } from './kernel-objects.js';
+import { lockMemoryBytes } from './lock-memory.js';
 import { pathsOf } from './paths.js';
 import { ringBytes } from './ring-bytes.js';
 
@@ -19,6 +20,10 @@ export function suppliesFor({ id }: Contender, shape: Shape, place: Pick<Task, '
   if (shape.kind === 'descriptor') return descriptorsOf(shape, place);
   if (isObjectShape(shape)) {
     return { ...supplies({ lead: [], follow: [] }), keys: makeObjects(shape, place.name) };
+  }
+  if (shape.kind === 'lock') {
+    const memory = [SharedMemory.anonymous({ size: lockMemoryBytes })];
+    return supplies({ lead: memory, follow: memory });
   }
   if (shape.kind === 'memory' && shape.call === 'attach')
     SharedMemory.create(place.name, { size: shape.bytes }).close();

@@ -43,6 +43,7 @@ const sample = (contender: string, round: number, ns: number, probed: Sample['pr
   cpuSeconds: 0,
   probed,
   latency: null,
+  smallestShare: null,
   dropped: null,
 });
 
@@ -208,7 +209,7 @@ describe('the command line', () => {
       const ids = contenders.map(({ id }) => id);
       expect(ids).toContain(scenario.reference);
       expect(ids).toContain('interproc');
-      const isOfMessages = !/^(memory|mapped|descriptor|queue|semaphore)/.test(scenario.id);
+      const isOfMessages = !/^(memory|mapped|descriptor|queue|semaphore|lock)/.test(scenario.id);
       if (isOfMessages) expect(ids).toContain('process-send-json');
     }
   });
@@ -506,6 +507,27 @@ describe('the bench', () => {
     expect(bench.said.stdout.split('\n').filter((line) => /^(queue|semaphore)/.test(line))).toEqual(ids);
     expect(ids).toHaveLength(14);
     expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
+  it('runs over every kind of lock', async () => {
+    const bench = start('--only', '^lock/(.*one-cpu|pair)/');
+    expect(await bench.ended).toEqual([0, null]);
+    expect(bench.said.stderr).toBe('');
+    const ids = scenarios.map(({ id }) => id).filter((id) => /^lock/.test(id) && !id.endsWith('two-cpus'));
+    expect(bench.said.stdout.split('\n').filter((line) => /^lock/.test(line))).toEqual(ids);
+    expect(ids).toHaveLength(7);
+    expect(leftOf(bench.folder, bench.child.pid)).toEqual(nothing);
+  });
+
+  it('tells how the locks were shared out among threads and among processes', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'interproc-test-bench-')), 'bench.json');
+    onTestFinished(() => rmSync(join(file, '..'), { recursive: true, force: true }));
+    const bench = start('--only', 'lock/contended/4-parties/one-cpu/(floor|atomics)$', '--json', file);
+    expect(await bench.ended).toEqual([0, null]);
+    const { scenarios: measured } = JSON.parse(readFileSync(file, 'utf8'));
+    const shares = measured[0].samples.map(({ smallestShare }: Sample) => smallestShare);
+    expect(shares).toHaveLength(2);
+    for (const share of shares) expect(share >= 0 && share <= 1).toBe(true);
   });
 
   it('ends with 1 and the reason when a side ends early', async () => {

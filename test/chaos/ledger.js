@@ -51,11 +51,6 @@ const textAt = seriesAt + series.length * seriesLength * 8;
 
 export const ledgerSize = textAt + textBytes;
 
-/** Milliseconds that all processes agree on. */
-export function now() {
-  return Number(process.hrtime.bigint()) / 1e6;
-}
-
 export class Ledger {
   #numbers;
   #text;

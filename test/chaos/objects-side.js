@@ -5,6 +5,7 @@
  */
 import { writeSync } from 'node:fs';
 import { MessageQueue, Semaphore, SharedMemory, SysvMessageQueue, SysvSemaphoreSet } from 'interproc';
+import { seeded } from '../support/seeded.js';
 import { maxMessages, messageOf, ObjectsLedger, permit, readMessage } from './objects-ledger.js';
 
 /** @type {{ id: number, seed: number, sync: boolean, processes: number, name: string, queueId: number, setId: number }} */
@@ -12,14 +13,7 @@ const setup = JSON.parse(process.argv[2] ?? '');
 const { id, sync, name } = setup;
 const ledger = new ObjectsLedger(SharedMemory.fromFd(3).buffer, setup.processes);
 
-let state = setup.seed | 0;
-/** mulberry32 @param {number} below */
-function random(below) {
-  state = (state + 0x6d2b79f5) | 0;
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-  return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-}
+const random = seeded(setup.seed);
 
 const lanes = 3;
 /** Which messages of the System V queue one receive takes. Always the same ones, so that a lane has one line. */

@@ -14,7 +14,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MessageQueue, Semaphore, SharedMemory, SysvMessageQueue, SysvSemaphoreSet } from 'interproc';
+import { seeded } from '../support/seeded.js';
 import { givenUpBit, ledgerSize, maxMessages, ObjectsLedger, permit, readMessage } from './objects-ledger.js';
+import { after, stormOptions, wholeNumber } from './storms.js';
 
 const patienceMs = 30_000;
 /** So long with nobody who has a permit means that one is gone. */
@@ -25,35 +27,14 @@ const inSet = [2, 0];
 const sideScript = fileURLToPath(new URL('objects-side.js', import.meta.url));
 const name = `interproc-chaos-${process.pid}`;
 
-const { values: options } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '500' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
-  },
-});
-
-/** @param {'kills' | 'seed'} which @param {number} least */
-function number(which, least) {
-  const value = Number(options[which]);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  console.error(`--${which} must be a whole number from ${least} on, not '${options[which]}'`);
-  return process.exit(2);
-}
-
-const kills = number('kills', 1);
-const seed = number('seed', 0);
+const { kills: killsOption, seed: seedOption } = stormOptions;
+const { values: options } = parseArgs({ options: { kills: killsOption, seed: seedOption } });
+const kills = wholeNumber('kills', options.kills, 1);
+const seed = wholeNumber('seed', options.seed, 0);
 /** With those that end by themselves, having sent all they can. */
 const processes = 2 * kills + 64;
 
-let state = seed | 0;
-/** mulberry32 @param {number} below */
-function random(below) {
-  state = (state + 0x6d2b79f5) | 0;
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-  return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-}
-const after = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const random = seeded(seed);
 
 const memory = SharedMemory.anonymous({ size: ledgerSize(processes) });
 const ledger = new ObjectsLedger(memory.buffer, processes);

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { patience } from '../support/watchdog.js';
 
 const storm = fileURLToPath(new URL('objects-storm.js', import.meta.url));
-const watchdogMs = 170_000;
+const watchdogMs = 170_000 * patience;
 
 it('processes are killed while they use queues and semaphores: the others go on, and nothing comes twice or is left', {
   timeout: watchdogMs,

@@ -8,8 +8,10 @@
 import { readSync, writeSync } from 'node:fs';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { Channel, SharedMemory } from 'interproc';
-import { Ledger, ledgerSize, now } from './ledger.js';
+import { seeded } from '../support/seeded.js';
+import { Ledger, ledgerSize } from './ledger.js';
 import { authorOf, headSize, messageOf, numberOf, writeMessage } from './messages.js';
+import { now } from './storms.js';
 
 /** @typedef {{ side: 'sender' | 'receiver', seed: number, name: string | null, worker: boolean }} Setup */
 
@@ -19,14 +21,7 @@ const memory = SharedMemory.fromFd(3);
 if (memory.size < ledgerSize) throw new Error('descriptor 3 is no ledger');
 const ledger = new Ledger(memory.buffer);
 
-let state = setup.seed | 0;
-/** mulberry32 @param {number} below */
-function random(below) {
-  state = (state + 0x6d2b79f5) | 0;
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-  return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-}
+const random = seeded(setup.seed);
 
 /** @template T @param {readonly T[]} list @returns {T} */
 const oneOf = (list) => /** @type {T} */ (list[random(list.length)]);

@@ -3,7 +3,7 @@
  * over, while messages go through it; on a channel with a name, which nobody holds open besides, and on one without.
  * Some sides are worker threads, which are terminated. At the end each message is accounted for.
  *
- *   npm run chaos -- --kills 500 --seed 7 --capacity 4096 --json FILE
+ *   node test/chaos/storm.js --kills 500 --seed 7 --capacity 4096 --json FILE
  *
  * The seed decides who is killed after how long, and what each side does; how far it gets until then is for the
  * machine. Exits with 1 when something was lost, torn, delivered again without its flag or after it was finished, or
@@ -15,7 +15,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Channel, SharedMemory } from 'interproc';
-import { Ledger, ledgerSize, now } from './ledger.js';
+import { seeded } from '../support/seeded.js';
+import { Ledger, ledgerSize } from './ledger.js';
+import { after, now, stormOptions, summary, tellChecks, tellTimes, wholeNumber } from './storms.js';
 
 /** @typedef {'sender' | 'receiver'} Side */
 /** @typedef {{ process: import('node:child_process').ChildProcess, worker: boolean, over: Promise<unknown[]>, here: Promise<void>, says(): Promise<void>, killed: boolean }} Child */
@@ -39,37 +41,14 @@ const wrongs = /** @type {const} */ ([
 
 const { values: options } = parseArgs({
   options: {
-    kills: { type: 'string', default: '500' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    ...stormOptions,
     capacity: { type: 'string' },
-    json: { type: 'string' },
   },
 });
 
-/** @param {string} name @param {string} text @param {number} least */
-function count(name, text, least) {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  console.error(`--${name} must be a whole number from ${least} on, not '${text}'`);
-  return process.exit(2);
-}
-
-const kills = count('kills', options.kills, 1);
-const seed = count('seed', options.seed, 0);
-const capacity = options.capacity === undefined ? undefined : count('capacity', options.capacity, 64);
-
-/** @returns {(below: number) => number} mulberry32 */
-function seeded(/** @type {number} */ start) {
-  let state = start | 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
-const after = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const kills = wholeNumber('kills', options.kills, 1);
+const seed = wholeNumber('seed', options.seed, 0);
+const capacity = options.capacity === undefined ? undefined : wholeNumber('capacity', options.capacity, 64);
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const living = new Set();
@@ -220,14 +199,6 @@ function stalled(arenas) {
   });
 }
 
-/** @param {number[]} samples */
-function summary(samples) {
-  const sorted = samples.sort((a, b) => a - b);
-  const at = (/** @type {number} */ share) =>
-    Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 100) / 100;
-  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
-}
-
 /** @param {Arena[]} arenas @param {number[]} published @param {number} tookMs */
 function report(arenas, published, tookMs) {
   /** @param {import('./ledger.js').Field} field */
@@ -265,8 +236,7 @@ function report(arenas, published, tookMs) {
   };
   for (const { label, ledger } of arenas)
     if (ledger.complaint !== '') console.error(`${label}: ${ledger.complaint}`);
-  for (const [what, { count: samples, p50, p99, max }] of Object.entries(result.milliseconds))
-    console.log(`${what}: p50 ${p50} ms, p99 ${p99} ms, max ${max} ms of ${samples}`);
+  tellTimes(result.milliseconds);
   const rate = Math.round((result.kills / tookMs) * 1e4) / 10;
   console.log(`${result.seconds} s, ${rate} kills/s, ${result.terminatedWorkers} of them of worker threads`);
   const flags = sum('unflagged') === 0 ? 'all flagged' : `${sum('unflagged')} not flagged`;
@@ -275,10 +245,7 @@ function report(arenas, published, tookMs) {
       `lost ${sum('lost')}, twice ${result.twice} (${flags}), torn ${sum('torn')}, out of order ${sum('disordered')}`,
   );
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
-  const failed = result.checks.filter(({ ok }) => !ok);
-  for (const { name } of failed) console.error(`failed: ${name}`);
-  console.log(`${result.checks.length - failed.length} passed, ${failed.length} failed`);
-  process.exitCode = failed.length === 0 ? 0 : 1;
+  tellChecks(result.checks);
 }
 
 console.log(`seed ${seed}`);

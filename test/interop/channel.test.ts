@@ -5,7 +5,8 @@ import { Channel, type Receiver, type Sender } from 'interproc';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { channelName, prefix, tempDir, tempPath } from '../support/names.js';
 import { startPeer } from '../support/peer.js';
-import { compile, type Program, startProgram, watchdogMs } from './programs.js';
+import { watchdogMs } from '../support/watchdog.js';
+import { compile, type Program, startProgram } from './programs.js';
 
 const source = new URL('channel.c', import.meta.url);
 const largestSent = 600; // as channel.c has it

@@ -4,14 +4,13 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { features } from 'interproc';
 import { onTestFinished } from 'vitest';
-
-/** How long a program may run. */
-export const watchdogMs = 50_000;
+import { watchdogMs } from '../support/watchdog.js';
 
 export interface Program {
   readonly process: ChildProcess;
@@ -74,7 +73,7 @@ const include = fileURLToPath(new URL('../../native/include', import.meta.url));
 export function compile(
   source: URL,
   folder: string,
-  { language = 'c', standard = 'gnu11', warnings = [] as string[] } = {},
+  { language = 'c', standard = 'gnu11', warnings = [] as string[], flags = [] as string[] } = {},
 ): string[] {
   const path = fileURLToPath(source);
   const program = join(folder, basename(path, '.c'));
@@ -82,7 +81,7 @@ export function compile(
   for (const compiler of language === 'c' ? ['cc', 'gcc', 'g++'] : ['c++', 'g++']) {
     // -lrt, -pthread: glibc before 2.34 has shm_open and pthread_atfork there.
     const options = ['-x', language, `-std=${standard}`, '-O2', '-Wall', '-Wextra', '-Werror', ...warnings];
-    const rest = [`-I${include}`, '-pthread', path, '-o', program, '-lrt'];
+    const rest = [...flags, `-I${include}`, '-pthread', path, '-o', program, '-lrt'];
     const { status, stderr, error } = spawnSync(compiler, [...options, ...rest], { encoding: 'utf8' });
     if (status === 0) return [program];
     reason += `${compiler}: ${error?.message ?? stderr}\n`;
@@ -92,12 +91,30 @@ export function compile(
 
 /** The system call by which it waits for the next line. */
 const read = process.arch === 'arm64' ? '63' : '0';
+/** Since Linux 5.1 a new call has one number on all processors. */
+const futexWaitv = '449';
 
 /** Until the program sleeps in the call that it was told to make, as it has printed nothing since. */
 export async function sleeps({ process: child }: Program): Promise<void> {
   for (;;) {
     const call = readFileSync(`/proc/${child.pid}/syscall`, 'utf8').split(' ', 1)[0]; // `running`, or its number
     if (call !== undefined && /^\d+$/.test(call) && call !== read) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Until an event loop of the program waits for a word of shared memory (man 2 futex_waitv, of its own word and that). */
+export async function awaitsWord({ process: child }: Program) {
+  if (!features.futexWaitv) return; // there a thread waits, as others of Node do
+  const isThere = (thread: string) => {
+    try {
+      const [call, , count] = readFileSync(`/proc/${child.pid}/task/${thread}/syscall`, 'utf8').split(' ');
+      return call === futexWaitv && Number(count) > 1;
+    } catch {
+      return false; // it has ended
+    }
+  };
+  while (!readdirSync(`/proc/${child.pid}/task`).some(isThere)) {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
