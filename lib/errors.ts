@@ -6,13 +6,19 @@
 
 /** Codes of life cycle and protocol; errors of the operating system carry its own (`'ENOENT'`). */
 export type IpcErrorCode =
+  | 'ERR_INTERPROC_BROKEN'
   | 'ERR_INTERPROC_BUSY'
   | 'ERR_INTERPROC_CLOSED'
   | 'ERR_INTERPROC_CORRUPT'
+  | 'ERR_INTERPROC_DEADLOCK'
   | 'ERR_INTERPROC_LOAD'
   | 'ERR_INTERPROC_MISMATCH'
+  | 'ERR_INTERPROC_NO_LIVENESS'
   | 'ERR_INTERPROC_NO_SPACE'
   | 'ERR_INTERPROC_NOT_CLAIMED'
+  | 'ERR_INTERPROC_NOT_HELD'
+  | 'ERR_INTERPROC_NOT_RECOVERABLE'
+  | 'ERR_INTERPROC_OVERLAP'
   | 'ERR_INTERPROC_PEER_CLOSED'
   | 'ERR_INTERPROC_PEER_DIED'
   | 'ERR_INTERPROC_READ_ONLY'
@@ -30,9 +36,14 @@ export interface IpcErrorDetails {
   syscall?: string | undefined;
   /** The object's name, path or id. */
   path?: string | undefined;
+  /** What it comes from, where that is another error. */
   cause?: unknown;
 }
 
+/**
+ * What the operating system refused, and errors of life cycle and protocol. Test `.code`: `instanceof` fails where
+ * two copies of the package are loaded. docs/errors.md lists all codes.
+ */
 export class IpcError extends Error {
   static {
     // On the prototype, as Node's own errors have it: an own property would show in each printed error.
@@ -52,6 +63,7 @@ export class IpcError extends Error {
   /** The object's name, path or id, where it has one. */
   declare readonly path?: string;
 
+  /** Made by this package; public for tests that need one. */
   constructor(code: IpcErrorCode | (string & {}), message: string, details: IpcErrorDetails = {}) {
     const { cause, ...facts } = details;
     super(message, cause === undefined ? undefined : { cause });

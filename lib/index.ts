@@ -1,3 +1,5 @@
+// Kept in the declarations: a compiler that adds no types by itself (TypeScript 6 and later) has those of Node then.
+/// <reference types="node" preserve="true" />
 export { Channel, type ChannelListEntry } from './channel/channel.js';
 export type { ChannelParticipant, ChannelStats } from './channel/insight.js';
 export type { Message } from './channel/message.js';
@@ -69,11 +71,20 @@ export type { SocketAddress, SocketAddressLike } from './socket/address.js';
 export type { Credentials, SocketMessage } from './socket/message.js';
 export type { BindOptions, ListenOptions, ReceiveSettings, SendOptions } from './socket/options.js';
 export type { ReceivedFd } from './socket/received-fd.js';
-export { socketPair } from './socket/socket-pair.js';
+export { type SocketOfType, socketPair } from './socket/socket-pair.js';
 export { type ReceiveIntoOptions, UnixDatagram } from './socket/unix-datagram.js';
 export { UnixSeqpacket } from './socket/unix-seqpacket.js';
 export { UnixSeqpacketServer } from './socket/unix-seqpacket-server.js';
 export type { SocketType } from './socket/unix-socket.js';
 export { UnixStream } from './socket/unix-stream.js';
 export { UnixStreamServer } from './socket/unix-stream-server.js';
+export { Barrier, type BarrierOptions } from './sync/barrier.js';
+export { Condition } from './sync/condition.js';
+export type { LockGuard } from './sync/guard.js';
+export type { LockOptions } from './sync/lock-memory.js';
+export type { LockHolder } from './sync/lock-word.js';
+export { Mutex, type MutexGuard } from './sync/mutex.js';
+export { Once, type OnceState } from './sync/once.js';
+export { type ReadGuard, RwLock, type WriteGuard } from './sync/rw-lock.js';
+export { SharedEvent, type SharedEventOptions } from './sync/shared-event.js';
 export { type SyncWaitOptions, type WaitOptions, waitOn, waitOnSync, wake } from './sync/wait-on.js';

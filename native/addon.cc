@@ -5,8 +5,10 @@
 #include "node/descriptor.h"
 #include "node/env_data.h"
 #include "node/errors.h"
+#include "node/features.h"
 #include "node/fifo.h"
 #include "node/futex.h"
+#include "node/lock.h"
 #include "node/mapped_file.h"
 #include "node/mapping.h"
 #include "node/memfd.h"
@@ -39,6 +41,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   interproc::node::InitFutex(env, exports);
   interproc::node::InitParticipant(env, exports);
   interproc::node::InitDeathWatch(env, exports);
+  interproc::node::InitLock(env, exports);
   interproc::node::InitPoller(env, exports);
   interproc::node::InitBlockingCall(env, exports);
   interproc::node::InitDescriptor(env, exports);
@@ -50,6 +53,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   interproc::node::InitPosixSem(env, exports);
   interproc::node::InitSysvSem(env, exports);
   interproc::node::InitResourceLimit(env, exports);
+  interproc::node::InitFeatures(env, exports);
   return exports;
 }
 

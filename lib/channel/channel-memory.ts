@@ -1,7 +1,8 @@
 /** The mapped memory of one channel handle: a region like others, with the views that both sides work on. */
 import { type NativeFile, type NativeMapping, native } from '../internal/native.js';
+import { everybody } from '../internal/word-waits.js';
 import { MappedRegion } from '../memory/mapped-region.js';
-import { everybody, layout } from './layout.js';
+import { layout } from './layout.js';
 
 export class ChannelMemory extends MappedRegion {
   readonly capacity: number;

@@ -12,7 +12,7 @@ import { type NativeFile, type NativeParticipant, type NativeRole, native } from
 import type { SyncWaitOptions, WaitOptions } from '../internal/waiting.js';
 import { endAtExit, forgetAtExit } from './at-exit.js';
 import { ChannelMemory } from './channel-memory.js';
-import { type ChannelParticipant, type ChannelStats, participantsOf, statsOf } from './insight.js';
+import { type ChannelParticipant, type ChannelStats, participantsOf, statsOf, whoIs } from './insight.js';
 import { layout, messageMax } from './layout.js';
 import { whenThere, whenThereSync } from './opening.js';
 import { Receiver } from './receiver.js';
@@ -39,6 +39,7 @@ import {
   unlinkTarget,
 } from './target.js';
 
+/** What `Channel.list()` tells of each channel that has a name. */
 export interface ChannelListEntry {
   /** With its slash, as `open` takes it. */
   name: string;
@@ -52,6 +53,10 @@ const unknown = { capacity: null, participants: null };
 
 const construct = Symbol('construct');
 
+/**
+ * Bytes from one sender to one receiver, in any two processes or threads, through a ring in shared memory and without
+ * serialization. docs/channel.md has examples and the contract.
+ */
 export class Channel {
   readonly #participant: NativeParticipant;
   readonly #file: NativeFile;
@@ -79,8 +84,9 @@ export class Channel {
    * are all dead, and of what they left in it.
    *
    * @throws `EEXIST` where one is in use, or the name is something else's; `EBUSY` where a process was stopped in the
-   *   middle of joining or leaving one that is dead; `ENOSPC` with the limit; `EACCES`;
-   *   `ENAMETOOLONG` (names may have 245 bytes); `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
+   *   middle of joining or leaving one that is dead; `EPERM` where such a one is another user's to remove; `ENOSPC` with
+   *   the limit; `EACCES`; `ENAMETOOLONG` (names may have 245 bytes); `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`,
+   *   `ERR_OUT_OF_RANGE`.
    */
   static create(target: ChannelTarget, options: ChannelCreateOptions): Channel {
     return build(createSegment(target, options));
@@ -199,10 +205,12 @@ export class Channel {
     return this.#created;
   }
 
+  /** Whether it was opened for looking only: `stats()` and `participants()`. */
   get readOnly(): boolean {
     return this.#memory.readOnly;
   }
 
+  /** Whether it was closed. */
   get closed(): boolean {
     return this.#memory.closed;
   }
@@ -312,6 +320,7 @@ export class Channel {
     native.fileClose(this.#file);
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -358,7 +367,7 @@ export class Channel {
   #explainBusy(error: unknown, side: SideName): unknown {
     if ((error as { code?: unknown }).code !== 'ERR_INTERPROC_BUSY') return error;
     const holder = this.participants().find(({ roles }) => roles.includes(side));
-    const who = holder?.pid ? `, in process ${holder.pid} (thread ${holder.thread})` : '';
+    const who = holder === undefined ? '' : whoIs(holder);
     return new IpcError('ERR_INTERPROC_BUSY', `${capital(this.#about)} has a living ${side}${who}`);
   }
 

@@ -50,9 +50,6 @@ export const ring = {
 
 const { awake, asleep } = ring;
 
-/** All who sleep on a bell (man 2 futex). */
-export const everybody = 0x7fff_ffff;
-
 /**
  * Whether somebody sleeps on the word, who is told so by it and wants a futex wake-up. One that merely starves is served
  * by what was done, and says so again when that is not enough. REQUIRES a full fence before.

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { copyOut } from '../internal/bytes.js';
 import { RecordView } from './record-view.js';
 
+/** A received message in place, as a drain handler sees it; the same object for all messages of a receiver. */
 export class Message extends RecordView {
   /** Whether a receiver had it in hand before this one, and died. */
   redelivered = false;

@@ -30,6 +30,10 @@ export type DrainHandler = (message: Message) => void;
 
 type ReceiverStart = [head: number, done: number, begun: number, received: number];
 
+/**
+ * The receiving side of a channel, as `channel.receiver()` gives it. A message is in hand until the next call that
+ * receives, or `close()`; what was in hand when a receiver died comes again to its successor, flagged.
+ */
 export class Receiver extends Side implements AsyncIterable<Buffer> {
   readonly #ring: RingReader;
   readonly #copies: Copies;
@@ -183,6 +187,7 @@ export class Receiver extends Side implements AsyncIterable<Buffer> {
     this.#close(false);
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -6,6 +6,7 @@ export abstract class RecordView {
   readonly int32: Int32Array;
   /** The ring as float64; this begins at `float64Offset`: messages are aligned to 8 bytes. */
   readonly float64: Float64Array;
+  /** Where it begins in `bytes`: a multiple of 8. */
   readonly byteOffset: number = 0;
   /** Bytes. */
   readonly length: number = 0;
@@ -17,10 +18,12 @@ export abstract class RecordView {
     this.float64 = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
   }
 
+  /** Where it begins in `int32`. */
   get int32Offset(): number {
     return this.byteOffset >> 2;
   }
 
+  /** Where it begins in `float64`. */
   get float64Offset(): number {
     return this.byteOffset >> 3;
   }

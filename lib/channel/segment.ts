@@ -12,6 +12,7 @@ import { checkTimeout, type SyncWaitOptions } from '../internal/waiting.js';
 import { layout } from './layout.js';
 import { type ChannelTarget, checkCapacity, checkTarget, openTarget, type Target } from './target.js';
 
+/** How a channel is made; of its `mode`, `uid` and `gid`: `AccessOptions`. */
 export interface ChannelCreateOptions extends AccessOptions {
   /** Bytes of the ring, rounded up to a power of two: 64 to 2^30. A message may have half of it, less 8. */
   capacity: number;
@@ -19,6 +20,7 @@ export interface ChannelCreateOptions extends AccessOptions {
   persist?: boolean;
 }
 
+/** How a channel that exists is opened. */
 export interface ChannelOpenOptions {
   /** What it is expected to be; `ERR_INTERPROC_MISMATCH` where it is another. */
   capacity?: number;

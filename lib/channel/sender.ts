@@ -31,6 +31,10 @@ const loopBytes = 8;
 
 type SenderStart = [tail: number, head: number, turn: number, messages: number, bytes: number];
 
+/**
+ * The sending side of a channel, as `channel.sender()` gives it. A message is accepted first, and published a little
+ * later with others: docs/channel.md, "Accepted, and published".
+ */
 export class Sender extends Side implements SlotOwner {
   readonly #memory: ChannelMemory;
   readonly #ring: RingWriter;
@@ -256,6 +260,7 @@ export class Sender extends Side implements SlotOwner {
     this.#close(false);
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }

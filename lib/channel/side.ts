@@ -18,6 +18,7 @@ import { type PeerState, WaitLine } from './wait-line.js';
 
 const { receiverSleptWord, senderSleptWord } = ring;
 
+/** How a side waits for the other one. */
 export interface SideOptions {
   /**
    * Where a peer is gone: wait for its successor. By default that is an error of the call that would have to wait for
@@ -117,6 +118,7 @@ export abstract class Side {
     );
   }
 
+  /** Whether it was closed. */
   get closed(): boolean {
     return this.#closed;
   }

@@ -16,6 +16,10 @@ export interface SlotOwner {
 export const checkCommit: unique symbol = Symbol('checkCommit');
 export const afterClaim: unique symbol = Symbol('afterClaim');
 
+/**
+ * A claimed piece of the ring, into which the sender writes its message in place; the same object for all claims of a
+ * sender.
+ */
 export class Slot extends RecordView {
   readonly #owner: SlotOwner;
   readonly #ring: RingWriter;

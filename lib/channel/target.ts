@@ -5,7 +5,12 @@ import { type NativeFile, native } from '../internal/native.js';
 import { layout } from './layout.js';
 
 /** `'feed'`, or `{ path: '/mnt/huge/feed' }`. */
-export type ChannelTarget = string | { path: string | URL };
+export type ChannelTarget =
+  | string
+  | {
+      /** Of the file that it lies in. */
+      path: string | URL;
+    };
 
 export interface Target {
   /** How errors name it. */

@@ -176,7 +176,7 @@ export class WaitLine {
     if (!this.#spinning.worthwhile) return changed();
     let found = false;
     for (let spin = 1; spin <= spins && !found; spin++) {
-      if (spin % spinsPerYield === 0) native.yieldProcessor();
+      if (spin % spinsPerYield === 0 && !native.yieldProcessor()) spin = spins;
       found = changed();
     }
     this.#spinning.tell(found);

@@ -1,10 +1,14 @@
-/** Argument checks: each gives the value back or throws Node's own error for the mistake. */
+/**
+ * Argument checks: each gives the value back or throws Node's own error for the mistake. Where the package does not work
+ * at all, no argument is the mistake: the reason is thrown in place of each of these errors.
+ */
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { IpcError } from '../errors.js';
+import { checkLoaded } from './native.js';
 
 function received(value: unknown): string {
   if (value === null || value === undefined) return `Received ${value}`;
@@ -23,6 +27,7 @@ function subject(name: string): string {
 }
 
 function withCode<E extends Error>(error: E, code: string): E {
+  checkLoaded();
   return Object.assign(error, { code });
 }
 
@@ -73,7 +78,12 @@ export function checkInteger(
 }
 
 /** A descriptor, or what has one: a file of `node:fs/promises`, shared memory, an end of a pipe, a socket. */
-export type HasFd = number | { readonly fd: number };
+export type HasFd =
+  | number
+  | {
+      /** Stays the owner's. */
+      readonly fd: number;
+    };
 
 export function checkFd(value: unknown, name = 'fd'): number {
   const fd = typeof value === 'object' && value !== null && 'fd' in value ? value.fd : value;

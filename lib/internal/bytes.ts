@@ -8,7 +8,7 @@ import { invalidType, invalidValue } from './arguments.js';
 
 export type Bytes = ArrayBufferView | ArrayBufferLike;
 /** Bytes, or text that is sent as UTF-8. */
-export type MessageData = Bytes | string;
+export type MessageData = ArrayBufferView | ArrayBufferLike | string;
 
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
 const view: object = DataView.prototype;

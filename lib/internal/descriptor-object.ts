@@ -53,6 +53,7 @@ export abstract class DescriptorObject {
     return native.descriptorFd(this.descriptor);
   }
 
+  /** Whether it was closed. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -65,6 +66,7 @@ export abstract class DescriptorObject {
     native.descriptorClose(this.#descriptor);
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }

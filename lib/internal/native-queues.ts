@@ -29,7 +29,6 @@ export interface NativeQueues {
     messageSize: number,
     ...access: NativeAccess
   ): NativeDescriptor;
-  readonly hasMq: boolean;
   mqOpen(name: string, use: NativeMqUse): NativeDescriptor;
   mqFromFd(fd: number): NativeDescriptor;
   mqUnlink(name: string): void;

@@ -3,10 +3,13 @@
  * implementation in native/node. Importing never fails: where there is no addon, the first use throws.
  */
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { IpcError } from '../errors.js';
+import type { NativeLocks } from './native-locks.js';
 import type { NativeQueues } from './native-queues.js';
 import type { NativeSemaphores } from './native-semaphores.js';
+import { runtimeName } from './runtime.js';
 import { systemError } from './system-error.js';
 
 declare const brand: unique symbol;
@@ -37,6 +40,9 @@ export interface NativeParticipantInfo {
   id: number;
   pid: number;
   thread: number;
+  /** Inode of its /proc/self/ns/pid. */
+  pidNamespace: number;
+  isPidOurs: boolean;
   startedMs: number;
   sinceMs: number;
   readOnly: boolean;
@@ -133,7 +139,7 @@ export type NativeSysvChange = [mode: number | undefined, uid: number | undefine
 /** What tells a socket's file from another one of its name. */
 export type NativeSocketFile = readonly [device: bigint, inode: bigint];
 
-export interface Native extends NativeQueues, NativeSemaphores {
+export interface Native extends NativeLocks, NativeQueues, NativeSemaphores {
   setErrorFactory(
     make: (errno: number, syscall: string, path: string | undefined, text: string) => Error,
   ): void;
@@ -195,9 +201,9 @@ export interface Native extends NativeQueues, NativeSemaphores {
   futexCancel(id: number): boolean;
   futexKeep(kept: boolean): void;
   futexSleep(mapping: NativeMapping, offset: number, expected: number, nanoseconds: number): number;
-  yieldProcessor(): void;
+  /** False where others kept it for so long that whoever looks on awake had better sleep. */
+  yieldProcessor(): boolean;
   futexWake(mapping: NativeMapping, offset: number, count: number): number;
-  readonly hasFutexWaitv: boolean;
 
   segmentCreate(
     path: string,
@@ -225,7 +231,6 @@ export interface Native extends NativeQueues, NativeSemaphores {
   deathInit(onDeaths: (ids: number[]) => void): void;
   deathWatch(participant: NativeParticipant, owner: number, id: number): void;
   deathUnwatch(id: number): void;
-  readonly hasPidfd: boolean;
   failpoint(name: string): void;
 
   /** `onEvents(count)`: so many pairs of id and events (bits of `PollEvents`) lie in `events`. */
@@ -321,8 +326,29 @@ export interface Native extends NativeQueues, NativeSemaphores {
 
   resourceLimit(resource: number): number;
   readonly resources: Readonly<Record<'memlock' | 'nofile' | 'fsize' | 'as' | 'msgqueue', number>>;
+
+  has(feature: KernelFeature): boolean;
+  hasAdvice(advice: number | undefined): boolean;
+  hasSeal(seal: number | undefined): boolean;
+  hasExternalBuffers(): boolean;
 }
 
+/** What a kernel may lack (native/node/features.cc). */
+export type KernelFeature =
+  | 'futexWaitv'
+  | 'memfd'
+  | 'mqNotify'
+  | 'ownerLocks'
+  | 'pidfd'
+  | 'posixMq'
+  | 'posixShm'
+  | 'sysvMq'
+  | 'sysvMqCopy'
+  | 'sysvSem'
+  | 'sysvShm'
+  | 'unixSocket';
+
+// From dist/internal/ and, as published, from dist/bundle/.
 const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
 
 function load(): Native {
@@ -332,17 +358,22 @@ function load(): Native {
       `interproc works on Linux only, and this is ${process.platform}; test \`isSupported\` before use`,
     );
   }
-  const require = createRequire(import.meta.url);
+  const find = createRequire(import.meta.url)('node-gyp-build');
   try {
-    return require('node-gyp-build')(packageRoot);
+    return find(packageRoot);
   } catch (cause) {
-    throw new IpcError(
-      'ERR_INTERPROC_LOAD',
-      `interproc found no binary that loads here (linux-${process.arch}, ` +
-        `${process.release.name} ${process.version}). With python3, make and g++ at hand, one command builds it ` +
-        `from source: npx node-gyp rebuild --directory "${packageRoot}"`,
-      { cause },
-    );
+    const sources = join(packageRoot, 'native');
+    try {
+      return find(sources); // built there by the command below
+    } catch {
+      throw new IpcError(
+        'ERR_INTERPROC_LOAD',
+        `interproc found no binary that loads here (linux-${process.arch}, ` +
+          `${runtimeName()}). With python3, make and g++ at hand, one command builds it ` +
+          `from source: npx node-gyp rebuild --directory "${sources}"`,
+        { cause },
+      );
+    }
   }
 }
 
@@ -365,6 +396,11 @@ try {
   );
 } catch (error) {
   reason = error;
+}
+
+/** Throws the reason where there is no addon. */
+export function checkLoaded(): void {
+  if (loaded === undefined) throw reason;
 }
 
 export const isLoaded: boolean = loaded !== undefined;

@@ -5,16 +5,22 @@ export const pollMs = 0.05;
 
 /** Whether to look for the peer's doing awake before sleeping: worth it while that is mostly to good purpose. */
 export class Patience {
-  static readonly #most = 8;
   static readonly #triedAnyway = 32;
-  #left = Patience.#most;
+  readonly #most: number;
+  #left: number;
   #waits = 0;
+
+  /** `most`: after so many times in vain it is not worth it any more. */
+  constructor(most = 8) {
+    this.#most = most;
+    this.#left = most;
+  }
 
   get worthwhile(): boolean {
     return this.#left > 0 || ++this.#waits % Patience.#triedAnyway === 0;
   }
 
   tell(found: boolean): void {
-    this.#left = found ? Patience.#most : Math.max(0, this.#left - 1);
+    this.#left = found ? this.#most : Math.max(0, this.#left - 1);
   }
 }

@@ -4,6 +4,7 @@ import threads from 'node:worker_threads';
 import { checkInteger, checkOptions, invalidType, invalidValue } from './arguments.js';
 import { bufferOver, byteLengthOf, bytesOf, copyOut, isBytes, isPlainBuffer, lengthOf } from './bytes.js';
 
+/** Where a read puts its bytes, and how many it takes. */
 export interface ReadOptions {
   /** Where the bytes go: what is returned is a view of its beginning then. By default a Buffer of their own. */
   into?: ArrayBufferView | ArrayBufferLike;
@@ -11,6 +12,7 @@ export interface ReadOptions {
   size?: number;
 }
 
+/** Where a message is received to. */
 export interface ReceiveIntoOptions {
   /**
    * Where the bytes go: `data` is a view of its beginning then. A message that is longer comes whole, in a Buffer of its

@@ -4,8 +4,17 @@
  */
 import type { NativeMapping } from './native.js';
 
+/** Memory that other processes may map: of `SharedMemory`, `MappedFile`, `SysvSharedMemory`, or a window. */
+export interface SharedRegion {
+  /** Bytes. */
+  readonly size: number;
+  /** Whether it was opened read-only. */
+  readonly readOnly: boolean;
+}
+
 export const mappingOf: unique symbol = Symbol('mappingOf');
 export const watch: unique symbol = Symbol('watch');
+export const beforeClose: unique symbol = Symbol('beforeClose');
 
 /** Lets go of the mapping; returns what to do once the change is made. */
 export type LeaveMapping = () => (() => void) | undefined;
@@ -18,6 +27,10 @@ export interface WatchableRegion {
    * returns after it. Until the function that it returns is called.
    */
   [watch](leave: LeaveMapping): () => void;
+  /** Calls `check` before it is closed; where that throws, the region stays open. */
+  [beforeClose](check: () => void): void;
+  readonly closed: boolean;
+  readonly readOnly: boolean;
 }
 
 export function isWatchable(value: unknown): value is WatchableRegion {

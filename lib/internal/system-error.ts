@@ -2,7 +2,7 @@
  * Makes the error of a system call that failed: Node's form of message and keys, and where a limit is
  * the cause, which one, its value now and how to raise it.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { IpcError, type IpcErrorCode } from '../errors.js';
@@ -46,6 +46,8 @@ const limits: Record<string, (native: Native) => string> = {
   'EFBIG fallocate': fileSize,
   'EFBIG ftruncate': fileSize,
   'EPERM ftruncate': () => 'the object is sealed against that (F_SEAL_GROW, F_SEAL_SHRINK)',
+  'EINVAL fchown': () => 'this user namespace has no such user or group',
+  'EINVAL ftruncate': () => 'a file of huge pages (hugetlbfs) has a whole number of them',
   'EPERM fallocate': () => 'the object is sealed against growing (F_SEAL_GROW)',
   'EPERM fcntl': () =>
     'the object takes no more seals (F_SEAL_SEAL), or its descriptor is open for reading only',
@@ -53,13 +55,18 @@ const limits: Record<string, (native: Native) => string> = {
   'EINVAL fcntl': () => 'the object knows no seals, or this kernel does not know the seal',
   'EBUSY fcntl_locking': () =>
     'another process holds the gate of the channel: it was stopped (SIGSTOP, a debugger, a frozen container) in the ' +
-    'middle of joining or leaving; let it go on, or end it',
+    'middle of joining or leaving; let it go on, or end it. Or some process has locked the bytes of all ids by which ' +
+    'participants and owners of locks are known',
   'EINVAL fcntl_locking': noLocks,
   'ENOLCK fcntl_locking': noLocks,
   'EOPNOTSUPP fcntl_locking': noLocks,
   'EINVAL madvise': () =>
     'this kernel has not that advice for this kind of memory, or not while it is locked',
   'EINVAL open': () => 'it is no FIFO, and only those can be opened as one',
+  'EPERM unlink': sticky,
+  'EPERM shm_unlink': sticky,
+  'EPERM sem_unlink': sticky,
+  'EPERM mq_unlink': () => 'only its owner may remove it',
   'EINVAL unlink': () => 'it is of another kind than what this removes',
   'EINVAL pipe': () => 'the descriptor is of no pipe',
   'EBADF pipe': () => 'the descriptor is the other end of its pipe, or not open for that',
@@ -194,6 +201,10 @@ function addresses(native: Native): string {
   );
 }
 
+function sticky(): string {
+  return 'only its owner may remove what lies in a folder with the sticky bit, such as /dev/shm';
+}
+
 function noLocks(): string {
   return 'its file system has no open file description locks, by which participants of a channel are known to live';
 }
@@ -207,6 +218,48 @@ function memlock(native: Native): string {
     `this process may lock ${resourceLimit(native, 'memlock')} bytes (RLIMIT_MEMLOCK; raise it with \`ulimit -l\`, ` +
     'LimitMEMLOCK= in systemd, --ulimit memlock= in Docker, or give it CAP_IPC_LOCK)'
   );
+}
+
+/** Where the object lies that a call with a name or path is about; undefined where no file system shows it. */
+function fileOf(syscall: string, path: string): string | undefined {
+  if (syscall === 'shm_open') return `/dev/shm${path}`;
+  if (syscall === 'sem_open') return `/dev/shm/sem.${path.slice(1)}`;
+  return ['open', 'connect', 'send'].includes(syscall) && path.startsWith('/') ? path : undefined;
+}
+
+/** Who it is that may, for EACCES: whose the object is, and who asks. */
+function whoMay(syscall: string, path: string | undefined): string | undefined {
+  if (syscall === 'open' && !path) {
+    return 'who joins opens its memory anew, and its mode does not let this user: give { mode }, or { uid, gid }, where it is made';
+  }
+  const file = path === undefined ? undefined : fileOf(syscall, path);
+  if (file === undefined) return undefined;
+  try {
+    const { uid, gid, mode } = statSync(file);
+    return (
+      `it belongs to user ${uid} and group ${gid}, with mode 0${(mode & 0o7777).toString(8)}, and this process is of ` +
+      `user ${process.geteuid?.()} and group ${process.getegid?.()}`
+    );
+  } catch {
+    return undefined; // it is not there, or the folder hides it
+  }
+}
+
+/** For ENOENT: what is missing where not just the object is. */
+function whatIsMissing(syscall: string): string | undefined {
+  if (['shm_open', 'sem_open'].includes(syscall) && !existsSync('/dev/shm')) {
+    return 'there is no /dev/shm here (--ipc=none of Docker makes none); mount a tmpfs there';
+  }
+  return syscall === 'open' && !existsSync('/proc/self')
+    ? 'there is no /proc here, which channels and locks need'
+    : undefined;
+}
+
+function hintOf(native: Native, code: string, syscall: string, path: string | undefined): string | undefined {
+  const limit = limits[`${code} ${syscall}`] ?? limits[code];
+  if (limit !== undefined) return limit(native);
+  if (code === 'EACCES') return whoMay(syscall, path);
+  return code === 'ENOENT' ? whatIsMissing(syscall) : undefined;
 }
 
 /** Called by the addon for each failure; `errno` is positive there, negative in the error as in Node's. */
@@ -225,7 +278,7 @@ export function systemError(
     names.get(errno) ?? `errno ${errno}`,
     text.toLowerCase(),
   ];
-  const hint = (limits[`${code} ${syscall}`] ?? limits[code])?.(native);
+  const hint = hintOf(native, code, syscall, path);
   return new IpcError(
     code,
     `${code}: ${message}, ${syscall}${about}${hint === undefined ? '' : `: ${hint}`}`,

@@ -69,6 +69,7 @@ export abstract class SysvObject {
     }
   }
 
+  /** Whether it was closed. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -80,6 +81,7 @@ export abstract class SysvObject {
     this.lines.close(() => this.#closedError());
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }

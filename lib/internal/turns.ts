@@ -212,13 +212,13 @@ export class Turns {
   }
 
   #queue(request: TurnRequest<any>): void {
-    const first = this.idle;
     try {
       request.work.waits?.();
     } catch (error) {
       request.work.giveUp?.();
       throw error;
     }
+    const first = this.idle; // what it has done to wait may have served all before it
     this.#requests.add(request);
     if (!first) return;
     if (turnIsLong()) this.#serveLater();

@@ -5,6 +5,7 @@
 import { IpcError } from '../errors.js';
 import { checkOptions, invalidType, outOfRange } from './arguments.js';
 
+/** When a call that is awaited gives up. */
 export interface WaitOptions {
   /** Milliseconds, fractions allowed; for ever by default, 0 = one try. Ends in `ETIMEDOUT`. */
   timeout?: number;
@@ -12,6 +13,7 @@ export interface WaitOptions {
   signal?: AbortSignal;
 }
 
+/** When a call that blocks its thread gives up. */
 export interface SyncWaitOptions {
   /** Milliseconds, fractions allowed; for ever by default, 0 = one try. Ends in `ETIMEDOUT`. */
   timeout?: number;

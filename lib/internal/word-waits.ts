@@ -4,6 +4,9 @@
  */
 import { type Native, type NativeMapping, native } from './native.js';
 
+/** All who sleep on a word (man 2 futex). */
+export const everybody = 0x7fff_ffff;
+
 interface WordWait {
   /** `last`: it is not called again. */
   over(last: boolean): void;

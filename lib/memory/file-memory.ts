@@ -2,8 +2,6 @@
  * What POSIX shared memory, memfds and mapped files have in common: a descriptor with a size, which can
  * be mapped in windows, resized, sealed and looked at.
  */
-import { constants } from 'node:os';
-import { IpcError } from '../errors.js';
 import { checkInteger, checkOneOf, checkOptions, invalidType, outOfRange } from '../internal/arguments.js';
 import { noNameLeadsTo } from '../internal/factories.js';
 import { type NativeFile, native } from '../internal/native.js';

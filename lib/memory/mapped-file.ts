@@ -19,6 +19,10 @@ import {
 
 const construct = Symbol('construct');
 
+/**
+ * A file mapped into memory (man 2 mmap): who stores into its `.buffer` has written the file, for all who map or read
+ * it. docs/memory.md
+ */
 export class MappedFile<Shared extends boolean = false> extends FileMemory<Shared> {
   readonly #path: string;
 

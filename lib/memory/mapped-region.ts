@@ -11,7 +11,13 @@ import { constants } from 'node:buffer';
 import { IpcError } from '../errors.js';
 import { checkInteger, checkOptions, outOfRange } from '../internal/arguments.js';
 import { type NativeMapping, native } from '../internal/native.js';
-import { type LeaveMapping, mappingOf, type WatchableRegion, watch } from '../internal/region.js';
+import {
+  beforeClose,
+  type LeaveMapping,
+  mappingOf,
+  type WatchableRegion,
+  watch,
+} from '../internal/region.js';
 import { type Advice, checkAdvice, writingAdvices } from './advice.js';
 import { checkFlag } from './options.js';
 
@@ -40,6 +46,10 @@ export interface RegionSettings {
 // The values of native/os/fault_guard.h, enum Fault.
 const faults = [undefined, 'truncated', 'no-space'] as const;
 
+/**
+ * A range of mapped memory that is seen as one `.buffer`: what every kind of shared memory is, and each window of
+ * one. After `close()` views read zeros and write nowhere.
+ */
 export abstract class MappedRegion<Shared extends boolean = false> implements WatchableRegion {
   /** Undefined for an object of zero bytes, and after close. */
   #mapping: NativeMapping | undefined;
@@ -49,6 +59,7 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
   #moved: NativeMapping[] = [];
   #closed = false;
   readonly #watchers = new Set<LeaveMapping>();
+  readonly #closeChecks: (() => void)[] = [];
   readonly #settings: RegionSettings;
 
   /** @internal */
@@ -68,6 +79,7 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
     return this.#settings.readOnly;
   }
 
+  /** Whether it was closed. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -170,9 +182,13 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
       native.mappingRefresh(this.#mapping, this.#settings.label);
   }
 
-  /** Closes it; again is allowed and does nothing. Views that are still held read zeros from now on. */
+  /**
+   * Closes it; again is allowed and does nothing. Views that are still held read zeros from now on. Throws
+   * `ERR_INTERPROC_BUSY` while a lock in it is held through it.
+   */
   close(): void {
     if (this.#closed) return;
+    for (const check of this.#closeChecks) check();
     const go = this.#leaveMapping();
     this.#closed = true;
     this.#closeMappings();
@@ -180,6 +196,7 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
     go();
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -219,6 +236,11 @@ export abstract class MappedRegion<Shared extends boolean = false> implements Wa
   [watch](leave: LeaveMapping): () => void {
     this.#watchers.add(leave);
     return () => this.#watchers.delete(leave);
+  }
+
+  /** @internal */
+  [beforeClose](check: () => void): void {
+    this.#closeChecks.push(check);
   }
 
   #leaveMapping(): () => void {

@@ -19,6 +19,7 @@ export interface WindowOptions {
 /** What `map()` has and others have not. */
 export const constructWindow = Symbol('construct');
 
+/** A part of an object, mapped for itself, as `map()` gives it: it outlives the `close()` of what it came from. */
 export class MemoryWindow<Shared extends boolean = false> extends MappedRegion<Shared> {
   readonly #offset: number;
 

@@ -3,9 +3,11 @@ import { IpcError } from '../errors.js';
 import { type AccessOptions, checkAccess } from '../internal/access.js';
 import { checkBoolean, checkInteger, checkOptions } from '../internal/arguments.js';
 import { type NativeFileStat, native } from '../internal/native.js';
+import { runtimeName } from '../internal/runtime.js';
 
 export type { AccessOptions } from '../internal/access.js';
 
+/** How memory that exists is opened. */
 export interface OpenOptions<Shared extends boolean = boolean> {
   /** Open without write permission; stores into the buffer stay private. False by default. */
   readOnly?: boolean;
@@ -13,6 +15,7 @@ export interface OpenOptions<Shared extends boolean = boolean> {
   sharedArrayBuffer?: Shared;
 }
 
+/** How memory is made; of its `mode`, `uid` and `gid`: `AccessOptions`. */
 export interface CreateOptions<Shared extends boolean = boolean> extends AccessOptions {
   /** Bytes; at least 1. */
   size: number;
@@ -33,12 +36,17 @@ export interface MemoryStat {
   allocated: number;
   /** Permission bits. */
   mode: number;
+  /** Its owner. */
   uid: number;
+  /** Its group. */
   gid: number;
+  /** The number of its inode. */
   ino: number;
   /** Number of names; 0 once it is unlinked. */
   nlink: number;
+  /** When its content last changed, as its file system counts: stores through a mapping late, in /dev/shm not at all. */
   mtime: Date;
+  /** When its owner, mode or number of names last changed. */
   ctime: Date;
 }
 
@@ -56,7 +64,7 @@ export function checkShared<Shared extends boolean>(options: { sharedArrayBuffer
   if (shared && !native.hasExternalSharedArrayBuffer) {
     throw new IpcError(
       'ERR_INTERPROC_UNSUPPORTED',
-      `{ sharedArrayBuffer: true } needs Node 22.23.3, 24.16, 26.1 or later, and this is ${process.version}; ` +
+      `{ sharedArrayBuffer: true } needs Node 22.23.3, 24.16, 26.1 or later, and this is ${runtimeName()}; ` +
         'workers can open the object themselves',
     );
   }

@@ -27,6 +27,7 @@ import {
   toMemoryStat,
 } from './options.js';
 
+/** How memory without a name is made. */
 export interface SharedMemoryAnonymousOptions<Shared extends boolean = boolean>
   extends CreateOptions<Shared> {
   /** True (the default): sealed against shrinking. False: not sealed. Or the seals to set. */
@@ -35,6 +36,7 @@ export interface SharedMemoryAnonymousOptions<Shared extends boolean = boolean>
   label?: string;
 }
 
+/** What `SharedMemory.list()` tells of each object. */
 export interface SharedMemoryListEntry extends MemoryStat {
   /** With the leading slash. */
   name: string;
@@ -45,6 +47,10 @@ const longestLabel = 249; // man 2 memfd_create
 const maxFd = 0x7fff_ffff;
 const construct = Symbol('construct');
 
+/**
+ * Memory that processes share by a name (POSIX shared memory, man 7 shm_overview) or by a descriptor (man 2
+ * memfd_create). docs/memory.md
+ */
 export class SharedMemory<Shared extends boolean = false> extends FileMemory<Shared> {
   readonly #name: string | null;
 

@@ -11,6 +11,7 @@ import { type NativeSysvShmStat, native } from '../internal/native.js';
 import { MappedRegion } from './mapped-region.js';
 import { checkOpen, checkShared, checkSize, type OpenOptions } from './options.js';
 
+/** How a segment is made; of its `mode`, `uid` and `gid`: `AccessOptions`. */
 export interface SysvSharedMemoryCreateOptions<Shared extends boolean = boolean> extends AccessOptions {
   /** Bytes; at least 1, at most `kernel.shmmax`. */
   size: number;
@@ -20,6 +21,7 @@ export interface SysvSharedMemoryCreateOptions<Shared extends boolean = boolean>
 
 /** What the kernel says of a segment (man 2 shmctl, IPC_STAT). */
 export interface SysvSharedMemoryStat {
+  /** As `fromId` takes it. */
   id: number;
   /** Null: private, or removed. */
   key: Key;
@@ -27,9 +29,13 @@ export interface SysvSharedMemoryStat {
   size: number;
   /** Permission bits. */
   mode: number;
+  /** Its owner. */
   uid: number;
+  /** Its group. */
   gid: number;
+  /** Who made it. */
   creatorUid: number;
+  /** The group of who made it. */
   creatorGid: number;
   /** Process that made it. */
   creatorPid: number;
@@ -37,8 +43,11 @@ export interface SysvSharedMemoryStat {
   lastPid: number;
   /** How often it is attached now, over all processes. */
   attached: number;
+  /** When somebody last attached it; null: nobody ever. */
   attachedAt: Date | null;
+  /** When somebody last detached it; null: nobody ever. */
   detachedAt: Date | null;
+  /** When it was made, or its owner or mode last changed. */
   changedAt: Date | null;
   /** Removed: it goes when the last process detaches. */
   removed: boolean;
@@ -48,6 +57,10 @@ export interface SysvSharedMemoryStat {
 
 const construct = Symbol('construct');
 
+/**
+ * System V shared memory (man 7 sysvipc): segments that a number names, for meeting programs that use `shmget`. A
+ * segment lives until somebody removes it. docs/memory.md
+ */
 export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegion<Shared> {
   readonly #id: number;
   readonly #key: Key;
@@ -193,6 +206,10 @@ export class SysvSharedMemory<Shared extends boolean = false> extends MappedRegi
     return key !== 0 && key === this.#key;
   }
 
+  /**
+   * What the kernel says of the segment now. man 2 shmctl, IPC_STAT. Throws `ERR_INTERPROC_CLOSED`; `EINVAL`, `EIDRM` once it
+   * is gone; `EACCES`.
+   */
   stat(): SysvSharedMemoryStat {
     this.checkOpen();
     return toStat(native.sysvShmStat(this.#id));

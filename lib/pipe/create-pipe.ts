@@ -5,6 +5,7 @@ import { checkCapacity } from './pipe-end.js';
 import { type PipeReader, readerOf } from './pipe-reader.js';
 import { type PipeWriter, writerOf } from './pipe-writer.js';
 
+/** How a pipe is made. */
 export interface CreatePipeOptions {
   /** Bytes, rounded up to a power of two of pages; 65,536 by default. */
   capacity?: number;
@@ -19,7 +20,12 @@ export interface CreatePipeOptions {
  * @throws `EMFILE`, `ENFILE`; `EPERM` for a capacity above `/proc/sys/fs/pipe-max-size`; `ERR_OUT_OF_RANGE`;
  *   `ERR_INVALID_ARG_TYPE`.
  */
-export function createPipe(options?: CreatePipeOptions): { reader: PipeReader; writer: PipeWriter } {
+export function createPipe(options?: CreatePipeOptions): {
+  /** The end that is read. */
+  reader: PipeReader;
+  /** The end that is written. */
+  writer: PipeWriter;
+} {
   const given = checkOptions(options);
   const packet = checkBoolean(given.packet, 'options.packet', false);
   const capacity =

@@ -13,6 +13,7 @@ import type { PipeEndSetup } from './pipe-end.js';
 import { type PipeReader, readerOf } from './pipe-reader.js';
 import { type PipeWriter, writerOf } from './pipe-writer.js';
 
+/** How one end of a FIFO is opened. */
 export interface FifoOpenOptions {
   /**
    * Opens it for reading and writing: needs no other end and returns at once; such a reader never sees the end of the
@@ -21,6 +22,10 @@ export interface FifoOpenOptions {
   readWrite?: boolean;
 }
 
+/**
+ * Pipes with a name in the file system (man 7 fifo). Opening one end waits until somebody has opened the other.
+ * docs/pipes.md
+ */
 export class Fifo {
   /** @internal */
   constructor() {

@@ -24,6 +24,7 @@ export interface PipeEndSetup {
 /** What an end asks to be moved. */
 type Asked = Pick<Move, 'length' | 'start' | 'tear' | 'into'>;
 
+/** What both ends of a pipe have in common (man 7 pipe). */
 export abstract class PipeEnd extends DescriptorObject {
   readonly #packet: boolean;
   readonly #moving = new Set<Moving>();

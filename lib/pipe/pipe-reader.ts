@@ -23,11 +23,13 @@ import { type PipeWriter, teeTarget } from './pipe-writer.js';
 
 export type { ReadOptions } from '../internal/read-memory.js';
 
+/** What is known of a pipe that came as a descriptor. */
 export interface PipeFromFdOptions {
   /** The pipe carries packets, as those of `createPipe({ packet: true })` do. */
   packet?: boolean;
 }
 
+/** The end of a pipe that is read (man 7 pipe). docs/pipes.md */
 export class PipeReader extends PipeEnd implements AsyncIterable<Buffer> {
   readonly #bytes: ByteReading;
 

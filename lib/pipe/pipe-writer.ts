@@ -33,6 +33,7 @@ export interface TeeTarget {
 /** Throws `ERR_INVALID_ARG_TYPE`, `ERR_INTERPROC_CLOSED`, `ERR_INTERPROC_TORN`. */
 export let teeTarget: (writer: unknown) => TeeTarget;
 
+/** The end of a pipe that is written (man 7 pipe). docs/pipes.md */
 export class PipeWriter extends PipeEnd {
   /** Bytes: writes up to here are never mixed with those of other writers. man 7 pipe */
   static readonly PIPE_BUF: number = pipeBuf;

@@ -38,6 +38,7 @@ export type { ReceiveIntoOptions } from '../internal/read-memory.js';
 
 /** What one receive gives. */
 export interface PriorityMessage {
+  /** The bytes. */
   data: Buffer;
   /** 0 to 32,767; the highest comes first. */
   priority: number;
@@ -65,6 +66,10 @@ const longestName = 255; // NAME_MAX
 /** What native.mqReceive multiplies a priority by. */
 const priorityUnit = 2 ** 25;
 
+/**
+ * POSIX message queues (man 7 mq_overview): messages with priorities, which the kernel keeps until somebody takes
+ * them, or the machine goes down. docs/queues.md
+ */
 export class MessageQueue extends DescriptorObject implements AsyncIterable<PriorityMessage> {
   readonly #name: string | null;
   readonly #created: boolean;
@@ -169,6 +174,7 @@ export class MessageQueue extends DescriptorObject implements AsyncIterable<Prio
     return this.attributes().nonBlocking;
   }
 
+  /** As reading it. man 3 mq_setattr. Throws `ERR_INTERPROC_CLOSED`, `ERR_INVALID_ARG_TYPE`. */
   set nonBlocking(nonBlocking: boolean) {
     native.mqSetNonBlocking(this.descriptor, checkNonBlocking({ nonBlocking }) ?? false);
   }

@@ -2,7 +2,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { IpcError } from '../errors.js';
+import { checkLoaded } from '../internal/native.js';
 
+/** What `MessageQueue.list()` tells of each queue. */
 export interface MessageQueueListEntry {
   /** With the leading slash. */
   name: string;
@@ -10,7 +12,9 @@ export interface MessageQueueListEntry {
   bytes: number | null;
   /** Permission bits. */
   mode: number;
+  /** Its owner. */
   uid: number;
+  /** Its group. */
   gid: number;
   /** The process that gets word of the next message (mq_notify); null where there is none, or this process may not look. */
   notifyPid: number | null;
@@ -20,6 +24,7 @@ const permissionBits = 0o777;
 
 /** Throws `ERR_INTERPROC_UNSUPPORTED`. */
 export function listQueues(): MessageQueueListEntry[] {
+  checkLoaded();
   const folder = mountPoint();
   return readdirSync(folder).flatMap((file) => {
     const path = join(folder, file);

@@ -6,6 +6,7 @@ import { seriesOf } from '../internal/series.js';
 import { again } from '../internal/turns.js';
 import type { WaitOptions } from '../internal/waiting.js';
 
+/** When a series of notifications gives up. */
 export type NotificationOptions = Pick<WaitOptions, 'signal'>;
 
 /** As native.mqNoticeTake tells it. */

@@ -5,6 +5,7 @@ import { checkBoolean, checkInteger, checkOptions, invalidValue } from '../inter
 import type { NativeAccess } from '../internal/native.js';
 import type { NativeMqUse } from '../internal/native-queues.js';
 
+/** How a queue that exists is opened. */
 export interface MessageQueueOpenOptions {
   /** Open for receiving only. */
   readOnly?: boolean;
@@ -14,6 +15,7 @@ export interface MessageQueueOpenOptions {
   nonBlocking?: boolean;
 }
 
+/** How a queue is made; of its `mode`, `uid` and `gid`: `AccessOptions`. */
 export interface MessageQueueCreateOptions extends MessageQueueOpenOptions, AccessOptions {
   /** How many messages it holds; 10 by default, or sysctl fs.mqueue.msg_max where that is less. */
   maxMessages?: number;
@@ -21,6 +23,7 @@ export interface MessageQueueCreateOptions extends MessageQueueOpenOptions, Acce
   messageSize?: number;
 }
 
+/** How urgent a message is. */
 export interface PriorityOptions {
   /** 0, the default, to 32,767: the highest comes first. */
   priority?: number;

@@ -29,6 +29,7 @@ import {
   type SysvTypeOptions,
 } from './sysv-message.js';
 
+/** How a queue is made; of its `mode`, `uid` and `gid`: `AccessOptions`. */
 export interface SysvMessageQueueOptions extends AccessOptions {
   /** Bytes of messages that it holds; sysctl kernel.msgmnb by default, and more only with privilege (CAP_SYS_RESOURCE). */
   maxBytes?: number;
@@ -36,6 +37,7 @@ export interface SysvMessageQueueOptions extends AccessOptions {
 
 /** What the kernel says of a queue (man 2 msgctl, IPC_STAT). */
 export interface SysvMessageQueueStat {
+  /** As `fromId` takes it. */
   id: number;
   /** Null: private. */
   key: Key;
@@ -47,15 +49,23 @@ export interface SysvMessageQueueStat {
   maxBytes: number;
   /** Permission bits. */
   mode: number;
+  /** Its owner. */
   uid: number;
+  /** Its group. */
   gid: number;
+  /** Who made it. */
   creatorUid: number;
+  /** The group of who made it. */
   creatorGid: number;
   /** Process that sent last; 0: none. */
   lastSendPid: number;
+  /** Process that received last; 0: none. */
   lastReceivePid: number;
+  /** When somebody last sent; null: nobody ever. */
   sentAt: Date | null;
+  /** When somebody last received; null: nobody ever. */
   receivedAt: Date | null;
+  /** When it was made, or its owner, mode or limit last changed. */
   changedAt: Date | null;
 }
 
@@ -69,6 +79,10 @@ const kind: SysvKind = {
   find: (key) => native.sysvMqGet(key, false, 0),
 };
 
+/**
+ * System V message queues (man 7 sysvipc): messages with a type, by which receivers pick them. A queue lives until
+ * somebody removes it. docs/queues.md
+ */
 export class SysvMessageQueue extends SysvObject implements AsyncIterable<SysvMessage> {
   /** @internal Use the factories. */
   constructor(key: symbol, setup: SysvSetup) {

@@ -19,14 +19,17 @@ import { again } from '../internal/turns.js';
 export interface SysvMessage<Type extends number | bigint = number> {
   /** As its sender gave it; a number tells those above 2 ** 53 only roughly. */
   type: Type;
+  /** The bytes. */
   data: Buffer;
 }
 
+/** How the type of a message is told. */
 export interface SysvTypeOptions<Big extends boolean = boolean> {
   /** The type is given as a bigint: exact for all 64 bits. False by default. */
   bigint?: Big;
 }
 
+/** Which message a receive takes, and how much of it (man 2 msgrcv). */
 export interface SysvReceiveOptions<Big extends boolean = boolean>
   extends ReceiveIntoOptions,
     SysvTypeOptions<Big> {

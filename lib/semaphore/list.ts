@@ -1,6 +1,7 @@
 /** The named POSIX semaphores of this machine, or container. */
 import { native } from '../internal/native.js';
 
+/** What `Semaphore.list()` tells of each named semaphore. */
 export interface SemaphoreListEntry {
   /** With the leading slash. */
   name: string;
@@ -8,7 +9,9 @@ export interface SemaphoreListEntry {
   value: number | null;
   /** Permission bits. */
   mode: number;
+  /** Its owner. */
   uid: number;
+  /** Its group. */
   gid: number;
 }
 

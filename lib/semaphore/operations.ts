@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { checkBoolean, checkInteger, invalidType, invalidValue } from '../internal/arguments.js';
 
+/** One operation on one semaphore of a set (man 2 semop). */
 export interface SemaphoreOperation {
   /** Which semaphore of the set, from 0 on. */
   index: number;

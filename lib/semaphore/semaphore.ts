@@ -19,7 +19,7 @@ import { type Blocking, BlockingLine } from '../internal/blocking-lines.js';
 import { checkConstruct, construct } from '../internal/descriptor-object.js';
 import { noNameLeadsTo, openOrCreate, undo, withFile } from '../internal/factories.js';
 import { type NativeFile, type NativeMapping, native } from '../internal/native.js';
-import { isWatchable, mappingOf } from '../internal/region.js';
+import { isWatchable, mappingOf, type SharedRegion } from '../internal/region.js';
 import { spaceHint } from '../internal/space.js';
 import { explained } from '../internal/system-error.js';
 import { again } from '../internal/turns.js';
@@ -27,20 +27,18 @@ import { type SyncWaitOptions, type WaitOptions, WaitTimers } from '../internal/
 import { listSemaphores, type SemaphoreListEntry } from './list.js';
 import { Permit } from './permit.js';
 
+export type { SharedRegion } from '../internal/region.js';
+
+/** How a named semaphore is made; of its `mode`, `uid` and `gid`: `AccessOptions`. */
 export interface SemaphoreCreateOptions extends AccessOptions {
   /** How many permits there are at first: 0 to 2,147,483,647. */
   initial: number;
 }
 
+/** How a semaphore in memory is found, or made. */
 export interface SemaphoreAtOptions {
   /** Makes the semaphore anew, with so many permits (man 3 sem_init). Without it the one that is there is used. */
   initial?: number;
-}
-
-/** Memory that other processes may map: of `SharedMemory`, `MappedFile`, `SysvSharedMemory`, or a window. */
-export interface SharedRegion {
-  readonly size: number;
-  readonly readOnly: boolean;
 }
 
 interface SemaphoreSetup {
@@ -58,6 +56,10 @@ const wordBytes = 4;
 /** As native.mappingFault tells it. */
 const truncated = 1;
 
+/**
+ * POSIX semaphores (man 7 sem_overview): a number of permits that processes take and give back, by a name or inside
+ * any shared memory. It knows no owners: what a dead process held stays taken. docs/semaphores.md
+ */
 export class Semaphore {
   /** The most that `value` can be. */
   static readonly maxValue: number = maxValue;
@@ -185,6 +187,7 @@ export class Semaphore {
     return this.#setup.created;
   }
 
+  /** Whether it was closed. */
   get closed(): boolean {
     return this.#words === undefined;
   }
@@ -277,6 +280,7 @@ export class Semaphore {
     if (file !== undefined) native.fileClose(file);
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -327,7 +331,7 @@ export class Semaphore {
       }
       this.#checkWhole(words);
       if (left <= 0) return undefined;
-      native.yieldProcessor();
+      if (!native.yieldProcessor()) left = 1;
     }
   }
 
@@ -409,7 +413,7 @@ function partOf(memory: unknown, offset: unknown): NativeMapping {
     );
   }
   if (start % alignment !== 0) throw outOfRange('offset', `a multiple of ${alignment}`, offset);
-  if ((memory as unknown as SharedRegion).readOnly) {
+  if (memory.readOnly) {
     throw new IpcError('ERR_INTERPROC_READ_ONLY', 'A semaphore needs memory that was not opened read-only');
   }
   return native.mappingPart(whole, start, native.posixSemSize, '');

@@ -24,6 +24,7 @@ import {
 } from './operations.js';
 import { whenReady, whenReadySync } from './readiness.js';
 
+/** How a set is made; of its `mode`, `uid` and `gid`: `AccessOptions`. */
 export interface SysvSemaphoreSetCreateOptions extends AccessOptions {
   /** How many semaphores: 1 to sysctl kernel.sem (its first number, 32,000). */
   count: number;
@@ -33,6 +34,7 @@ export interface SysvSemaphoreSetCreateOptions extends AccessOptions {
 
 /** What the kernel says of a set (man 2 semctl, IPC_STAT). */
 export interface SysvSemaphoreSetStat {
+  /** As `fromId` takes it. */
   id: number;
   /** Null: private. */
   key: Key;
@@ -40,12 +42,17 @@ export interface SysvSemaphoreSetStat {
   count: number;
   /** Permission bits. */
   mode: number;
+  /** Its owner. */
   uid: number;
+  /** Its group. */
   gid: number;
+  /** Who made it. */
   creatorUid: number;
+  /** The group of who made it. */
   creatorGid: number;
   /** When somebody last did an operation; null: nobody ever. */
   operatedAt: Date | null;
+  /** When it was made, its owner or mode last changed, or a value was set. */
   changedAt: Date | null;
 }
 
@@ -65,6 +72,10 @@ const kind: SysvKind = {
   find: (key) => native.sysvSemOpen(key),
 };
 
+/**
+ * System V semaphore sets (man 7 sysvipc): counters, on which several operations are done as one or not at all, and
+ * with `undo` are undone when their process ends. docs/semaphores.md
+ */
 export class SysvSemaphoreSet extends SysvObject {
   readonly #count: number;
 
@@ -218,7 +229,12 @@ export class SysvSemaphoreSet extends SysvObject {
   }
 
   /** How many wait for one to become larger, and how many for it to become 0. man 2 semctl, GETNCNT, GETZCNT */
-  waiting(index: number): { forIncrease: number; forZero: number } {
+  waiting(index: number): {
+    /** For it to become larger. */
+    forIncrease: number;
+    /** For it to become 0. */
+    forZero: number;
+  } {
     return {
       forIncrease: this.#ask(index, fact.waitingForIncrease),
       forZero: this.#ask(index, fact.waitingForZero),

@@ -7,7 +7,9 @@ import type { ReceivedFd } from './received-fd.js';
 export interface Credentials {
   /** 0 where its pid namespace is none that this process sees. */
   pid: number;
+  /** Its user. */
   uid: number;
+  /** Its group. */
   gid: number;
 }
 
@@ -19,6 +21,10 @@ export interface MessageFacts {
   credentials: Credentials | null;
 }
 
+/**
+ * What one receive of a socket gives: bytes, and what came with them. Descriptors that nobody takes are closed with
+ * it.
+ */
 export class SocketMessage {
   /** The bytes: of a datagram or seqpacket message all of them; of a stream what was there. */
   readonly data: Buffer;
@@ -50,6 +56,7 @@ export class SocketMessage {
     for (const fd of this.fds) fd.close();
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }

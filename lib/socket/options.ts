@@ -26,6 +26,7 @@ export interface ReceiveSettings {
   credentials?: boolean;
 }
 
+/** What goes along with the bytes. */
 export interface SendOptions {
   /** Descriptors that the receiver gets duplicates of: at most 253. man 7 unix, SCM_RIGHTS */
   fds?: readonly HasFd[];
@@ -40,6 +41,7 @@ export interface BindOptions extends AccessOptions {
   replaceStale?: boolean;
 }
 
+/** How a server listens. */
 export interface ListenOptions extends BindOptions, ReceiveSettings {
   /** Connections that wait to be accepted; 511 by default, and no more than sysctl net.core.somaxconn. */
   backlog?: number;

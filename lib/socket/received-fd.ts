@@ -23,6 +23,7 @@ export class ReceivedFd {
     return native.descriptorFd(this.#descriptor);
   }
 
+  /** Whether it was closed, or somebody has taken it. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -34,11 +35,13 @@ export class ReceivedFd {
     return native.descriptorDetach(this.#descriptor);
   }
 
+  /** Closes it, unless somebody has taken it. Again does nothing. */
   close(): void {
     this.#closed = true;
     native.descriptorClose(this.#descriptor);
   }
 
+  /** As `close()`: `using` calls it. */
   [Symbol.dispose](): void {
     this.close();
   }

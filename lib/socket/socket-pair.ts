@@ -7,13 +7,17 @@ import { seqpacketOf, type UnixSeqpacket } from './unix-seqpacket.js';
 import type { SocketSetup, SocketType } from './unix-socket.js';
 import { streamOf, type UnixStream } from './unix-stream.js';
 
-interface Sockets {
+/** The class of each type of socket. */
+export interface SocketOfType {
+  /** Messages, each whole. */
   datagram: UnixDatagram;
+  /** Messages, each whole, and an end. */
   seqpacket: UnixSeqpacket;
+  /** Bytes, and an end. */
   stream: UnixStream;
 }
 
-const make: { readonly [Type in SocketType]: (setup: SocketSetup) => Sockets[Type] } = {
+const make: { readonly [Type in SocketType]: (setup: SocketSetup) => SocketOfType[Type] } = {
   datagram: datagramOf,
   seqpacket: seqpacketOf,
   stream: streamOf,
@@ -28,7 +32,7 @@ const make: { readonly [Type in SocketType]: (setup: SocketSetup) => Sockets[Typ
 export function socketPair<Type extends SocketType>(
   type: Type,
   options?: ReceiveSettings,
-): [Sockets[Type], Sockets[Type]] {
+): [SocketOfType[Type], SocketOfType[Type]] {
   const known = checkOneOf(type, 'type', Object.keys(make) as SocketType[]);
   const receive = checkReceive(options);
   const [first, second] = native.socketPair(native.socketConstants[known]);

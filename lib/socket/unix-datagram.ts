@@ -23,6 +23,7 @@ interface DatagramSetup extends SocketSetup {
   file?: SocketFile | undefined;
 }
 
+/** Datagram sockets: messages, each whole and in order, from many to one. man 7 unix, SOCK_DGRAM. docs/sockets.md */
 export class UnixDatagram extends UnixSocket implements AsyncIterable<SocketMessage> {
   readonly #file: DatagramSetup['file'];
   readonly #toPeer: Exit;

@@ -6,6 +6,7 @@ import type { ListenOptions, ReceiveSettings } from './options.js';
 import { seqpacketOf, type UnixSeqpacket } from './unix-seqpacket.js';
 import { listenAt, type ServerSetup, serverFromFd, UnixServer } from './unix-server.js';
 
+/** What accepts the connections of `UnixSeqpacket`. man 7 unix. docs/sockets.md */
 export class UnixSeqpacketServer extends UnixServer<UnixSeqpacket> {
   /** @internal Use the factories. */
   constructor(key: symbol, setup: ServerSetup) {

@@ -14,6 +14,9 @@ import { checkReceive, type ReceiveSettings, type SendOptions } from './options.
 import type { ReceiveIntoOptions } from './unix-datagram.js';
 import { orClose, prepareSocket, type SocketSetup, UnixSocket } from './unix-socket.js';
 
+/**
+ * A connection that carries messages both ways, in order and each whole. man 7 unix, SOCK_SEQPACKET. docs/sockets.md
+ */
 export class UnixSeqpacket extends UnixSocket implements AsyncIterable<SocketMessage> {
   readonly #exit: Exit;
 

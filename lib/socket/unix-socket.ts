@@ -21,6 +21,7 @@ import { type Credentials, SocketMessage } from './message.js';
 import type { CheckedReceive } from './options.js';
 import { receivedFd } from './received-fd.js';
 
+/** What a socket carries: bytes, messages from many, messages of a connection. */
 export type SocketType = 'stream' | 'datagram' | 'seqpacket';
 
 /** As in native/node/unix_socket.cc, enum Fact and enum Flag. */
@@ -126,6 +127,7 @@ export abstract class UnixSocket extends DescriptorObject {
     return native.socketOption(this.descriptor, native.socketConstants.sendBuffer);
   }
 
+  /** As reading it; the kernel doubles what is set. */
   set sendBufferSize(bytes: number) {
     this.#setBuffer('sendBuffer', 'sendBufferSize', bytes);
   }
@@ -135,6 +137,7 @@ export abstract class UnixSocket extends DescriptorObject {
     return native.socketOption(this.descriptor, native.socketConstants.receiveBuffer);
   }
 
+  /** As reading it. */
   set receiveBufferSize(bytes: number) {
     this.#setBuffer('receiveBuffer', 'receiveBufferSize', bytes);
   }

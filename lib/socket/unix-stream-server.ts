@@ -6,6 +6,7 @@ import type { ListenOptions, ReceiveSettings } from './options.js';
 import { listenAt, type ServerSetup, serverFromFd, UnixServer } from './unix-server.js';
 import { streamOf, type UnixStream } from './unix-stream.js';
 
+/** What accepts the connections of `UnixStream`. man 7 unix. docs/sockets.md */
 export class UnixStreamServer extends UnixServer<UnixStream> {
   /** @internal Use the factories. */
   constructor(key: symbol, setup: ServerSetup) {

@@ -19,6 +19,7 @@ import type { SocketMessage } from './message.js';
 import { checkFds, checkReceive, type ReceiveSettings, type SendOptions } from './options.js';
 import { orClose, prepareSocket, type SocketSetup, UnixSocket } from './unix-socket.js';
 
+/** A connection that carries bytes both ways. man 7 unix, SOCK_STREAM. docs/sockets.md */
 export class UnixStream extends UnixSocket implements AsyncIterable<Buffer> {
   readonly #in: ByteReading;
   readonly #out: ByteWriting;
@@ -184,7 +185,12 @@ export class UnixStream extends UnixSocket implements AsyncIterable<Buffer> {
   }
 
   /** The two streams of the web over it. When both have ended this closes; aborting or cancelling closes at once. */
-  toWeb(): { readable: ReadableStream<Uint8Array>; writable: WritableStream<MessageData> } {
+  toWeb(): {
+    /** What comes. */
+    readable: ReadableStream<Uint8Array>;
+    /** What is sent; its end is `end()`. */
+    writable: WritableStream<MessageData>;
+  } {
     this.checkOpen();
     let open = 2;
     const ended = () => {

@@ -106,7 +106,7 @@ std::vector<Napi::Value> Args::Elements(size_t index, size_t most) {
   std::vector<Napi::Value> elements;
   if (ok_ && !info_[index].IsArray()) Reject("an array");
   if (!ok_) return elements;
-  const Napi::Array list = info_[index].As<Napi::Array>();
+  const auto list = info_[index].As<Napi::Array>();
   for (uint32_t at = 0; at < list.Length() && elements.size() < most; ++at) {
     elements.push_back(list.Get(at));
     if (elements.back().IsEmpty()) {

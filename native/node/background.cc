@@ -28,7 +28,7 @@ void* Run(void* data) {
 }  // namespace
 
 Napi::Value RunInBackground(Napi::Env env, std::function<os::Result<void>()> work,
-                            std::string path) {
+                            const std::string& path) {
   os::Ref<Task> task = os::Ref<Task>::Adopt(new Task());
   task->work = std::move(work);
   napi_deferred deferred = nullptr;

@@ -16,7 +16,7 @@ namespace interproc::node {
 // no JS; what it holds is let go wherever the call ends, also when the env is gone by then. `path`
 // goes into the error.
 Napi::Value RunInBackground(Napi::Env env, std::function<os::Result<void>()> work,
-                            std::string path);
+                            const std::string& path);
 
 }  // namespace interproc::node
 

@@ -45,6 +45,16 @@ void LetGoWithEnv(napi_env env, void* data, void* hint) {
 
 bool HasExternalSharedArrayBuffer() { return FindCreateShared() != nullptr; }
 
+bool HasExternalBuffers(napi_env env) {
+  auto* byte = new char(0);
+  napi_value ignored;
+  const auto release = [](napi_env, void* data, void*) { delete static_cast<char*>(data); };
+  const napi_status status =
+      napi_create_external_arraybuffer(env, byte, 1, release, nullptr, &ignored);
+  if (status == napi_no_external_buffers_allowed) delete byte;
+  return status == napi_ok;
+}
+
 Napi::Value NewBuffer(Napi::Env env, const os::Ref<os::Mapping>& mapping, bool shared) {
   if (shared && FindCreateShared() == nullptr) return Fail(env, {ENOTSUP, "SharedArrayBuffer"});
   mapping->MarkExposed();

@@ -12,6 +12,9 @@ namespace interproc::node {
 // Whether this runtime can make a SharedArrayBuffer over foreign memory.
 bool HasExternalSharedArrayBuffer();
 
+// Whether this runtime shows memory that is not its own: one built with a memory cage does not.
+bool HasExternalBuffers(napi_env env);
+
 // The buffer owns a reference to the mapping until it is collected. ENOTSUP (thrown) where the
 // runtime allows no foreign memory, or no shared one.
 Napi::Value NewBuffer(Napi::Env env, const os::Ref<os::Mapping>& mapping, bool shared);

@@ -10,7 +10,7 @@ namespace {
 
 // Hands the ids of the calls that are over to JS, all at once.
 void Deliver(Napi::Env env) {
-  EnvData* data = env.GetInstanceData<EnvData>();
+  auto* data = env.GetInstanceData<EnvData>();
   CallWithIds(env, data->on_calls_over, data->calls_over->Take());
 }
 
@@ -30,7 +30,7 @@ void CancelAll(EnvData* data) {
 // callInit(onOver): once an env. onOver(ids) is called when calls are over.
 Napi::Value Init(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) return FailArgument(info.Env(), "a function");
-  EnvData* data = info.Env().GetInstanceData<EnvData>();
+  auto* data = info.Env().GetInstanceData<EnvData>();
   data->on_calls_over = Napi::Persistent(info[0].As<Napi::Function>());
   if (data->calls_over) return info.Env().Undefined();
   data->calls_waker = LoopWaker::New(info.Env(), Deliver);
@@ -56,7 +56,7 @@ Napi::Value Keep(const Napi::CallbackInfo& info) {
 
 // Null where there is none of that id.
 PendingCall* CallOf(const Args& args, uint64_t id) {
-  EnvData* data = args.env().GetInstanceData<EnvData>();
+  auto* data = args.env().GetInstanceData<EnvData>();
   const auto found = data->calls.find(id);
   return args.ok() && found != data->calls.end() ? &found->second : nullptr;
 }
@@ -105,7 +105,7 @@ Napi::Value Take(const Napi::CallbackInfo& info) {
 
 Napi::Value StartBlockingCall(Napi::Env env, uint64_t id, os::BlockingCall::Work work,
                               OutcomeToJs to_js, GiveBack give_back) {
-  EnvData* data = env.GetInstanceData<EnvData>();
+  auto* data = env.GetInstanceData<EnvData>();
   if (!data->calls_over) return Fail(env, {EINVAL, "callInit"});
   os::Result<os::Ref<os::BlockingCall>> call =
       os::BlockingCall::Start(*data->call_threads.get(), std::move(work),

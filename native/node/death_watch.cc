@@ -12,7 +12,7 @@ namespace {
 
 // Hands the ids of owners that have died to JS, all at once.
 void Deliver(Napi::Env env) {
-  EnvData* data = env.GetInstanceData<EnvData>();
+  auto* data = env.GetInstanceData<EnvData>();
   CallWithIds(env, data->on_deaths, data->death_watch->TakeCompleted());
 }
 
@@ -20,7 +20,7 @@ void Deliver(Napi::Env env) {
 // does not keep the process alive.
 Napi::Value Init(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) return FailArgument(info.Env(), "a function");
-  EnvData* data = info.Env().GetInstanceData<EnvData>();
+  auto* data = info.Env().GetInstanceData<EnvData>();
   data->on_deaths = Napi::Persistent(info[0].As<Napi::Function>());
   if (data->death_watch) return info.Env().Undefined();
   data->death_waker = LoopWaker::New(info.Env(), Deliver);
@@ -69,7 +69,6 @@ void InitDeathWatch(Napi::Env env, Napi::Object exports) {
   exports.Set("deathInit", Napi::Function::New<Init>(env));
   exports.Set("deathWatch", Napi::Function::New<Watch>(env));
   exports.Set("deathUnwatch", Napi::Function::New<Unwatch>(env));
-  exports.Set("hasPidfd", Napi::Boolean::New(env, os::HasPidfd()));
 }
 
 }  // namespace interproc::node

@@ -12,6 +12,7 @@
 #include "node/loop_waker.h"
 #include "os/death_watch.h"
 #include "os/futex_waiters.h"
+#include "os/owner.h"
 #include "os/participant.h"
 #include "os/poll_set.h"
 
@@ -51,6 +52,10 @@ struct EnvData {
   // participant.cc
   const os::Ref<os::ParticipantRegistry> participants =
       os::Ref<os::ParticipantRegistry>::Adopt(new os::ParticipantRegistry());
+
+  // lock.cc
+  const os::Ref<os::OwnerRegistry> owners =
+      os::Ref<os::OwnerRegistry>::Adopt(new os::OwnerRegistry());
 };
 
 }  // namespace interproc::node

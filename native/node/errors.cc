@@ -7,6 +7,16 @@
 namespace interproc::node {
 namespace {
 
+constexpr size_t kTextMax = 128;
+
+// strerror_r is of GNU, which gives the text, or of POSIX, which tells whether it lies in `room`.
+// (What strerror gives is one buffer for all threads, before glibc 2.32, where the number is none
+// of the system's, as those of the protocol aren't.)
+[[maybe_unused]] const char* TextOf(const char* text, const char*) { return text; }
+[[maybe_unused]] const char* TextOf(int failed, const char* room) {
+  return failed == 0 ? room : "Unknown error";
+}
+
 Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) return FailArgument(info.Env(), "a function");
   info.Env().GetInstanceData<EnvData>()->make_error =
@@ -21,8 +31,9 @@ void InitErrors(Napi::Env env, Napi::Object exports) {
 }
 
 Napi::Value MakeError(Napi::Env env, const os::Error& error, const std::string& path) {
-  const char* text = std::strerror(error.number);
-  EnvData* data = env.GetInstanceData<EnvData>();
+  char room[kTextMax];
+  const char* text = TextOf(strerror_r(error.number, room, sizeof(room)), room);
+  auto* data = env.GetInstanceData<EnvData>();
   if (data->make_error.IsEmpty()) {
     return Napi::Error::New(env, std::string(text) + ", " + error.syscall).Value();
   }

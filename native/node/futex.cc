@@ -45,14 +45,14 @@ os::FutexWaiters* WaitersOf(Napi::Env env) {
 
 // Hands the ids of the waits that are over to JS, all at once.
 void Deliver(Napi::Env env) {
-  EnvData* data = env.GetInstanceData<EnvData>();
+  auto* data = env.GetInstanceData<EnvData>();
   CallWithIds(env, data->on_waits_over, data->waiters->TakeCompleted());
 }
 
 // futexInit(onOver): once an env. onOver(ids) is called when waits are over.
 Napi::Value Init(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) return FailArgument(info.Env(), "a function");
-  EnvData* data = info.Env().GetInstanceData<EnvData>();
+  auto* data = info.Env().GetInstanceData<EnvData>();
   data->on_waits_over = Napi::Persistent(info[0].As<Napi::Function>());
   if (data->waiters) return info.Env().Undefined();
   data->waker = LoopWaker::New(info.Env(), Deliver);
@@ -132,10 +132,10 @@ Napi::Value Sleep(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), woken.ok() ? 0 : woken.error().number);
 }
 
-// yieldProcessor(): lets another thread run here, if one can (man 2 sched_yield)
+// yieldProcessor(): lets another thread run here, if one can (man 2 sched_yield); whether that was
+// soon over
 Napi::Value YieldProcessor(const Napi::CallbackInfo& info) {
-  os::YieldProcessor();
-  return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(), os::YieldProcessor());
 }
 
 // futexWake(mapping, offset, count): how many were woken
@@ -162,7 +162,6 @@ void InitFutex(Napi::Env env, Napi::Object exports) {
   exports.Set("futexSleep", Napi::Function::New<Sleep>(env));
   exports.Set("yieldProcessor", Napi::Function::New<YieldProcessor>(env));
   exports.Set("futexWake", Napi::Function::New<Wake>(env));
-  exports.Set("hasFutexWaitv", Napi::Boolean::New(env, os::HasFutexWaitv()));
 }
 
 }  // namespace interproc::node

@@ -74,7 +74,7 @@ void CallWithIds(Napi::Env env, const Napi::FunctionReference& function,
   Napi::Array list = Napi::Array::New(env, ids.size());
   uint32_t index = 0;
   for (const uint64_t id : ids) {
-    const double number = static_cast<double>(id & ~os::kLastCompletion);
+    const auto number = static_cast<double>(id & ~os::kLastCompletion);
     list.Set(index++, (id & os::kLastCompletion) != 0 ? -number : number);
   }
   function.MakeCallback(env.Global(), {list});

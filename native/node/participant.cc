@@ -5,6 +5,7 @@
 
 #include "node/env_data.h"
 #include "node/memory_file.h"
+#include "node/numbers.h"
 
 namespace interproc::node {
 namespace {
@@ -32,13 +33,6 @@ Napi::Value ParticipantToJs(Napi::Env env, os::Result<os::Ref<os::Participant>> 
                             const std::string& path) {
   if (!participant.ok()) return Fail(env, participant.error(), path);
   return ParticipantHandle::New(env, std::move(participant.value()));
-}
-
-Napi::Value NumbersToJs(Napi::Env env, std::initializer_list<double> numbers) {
-  Napi::Array list = Napi::Array::New(env, numbers.size());
-  uint32_t index = 0;
-  for (const double number : numbers) list.Set(index++, number);
-  return list;
 }
 
 os::SegmentOptions Options(Args& args, size_t index) {
@@ -158,6 +152,10 @@ Napi::Value List(const Napi::CallbackInfo& info) {
     object.Set("id", owner);
     object.Set("pid", interproc__peek(&entry->pid));
     object.Set("thread", interproc__peek(&entry->thread));
+    const uint64_t pid_namespace = interproc__peek64(&entry->pid_namespace);
+    object.Set("pidNamespace", static_cast<double>(pid_namespace));
+    object.Set("isPidOurs",
+               Napi::Boolean::New(info.Env(), interproc__pids_are_ours(pid_namespace) != 0));
     object.Set("startedMs", static_cast<double>(interproc__peek64(&entry->started_ms)));
     object.Set("sinceMs", static_cast<double>(interproc__peek64(&entry->since_ms)));
     object.Set("readOnly", Napi::Boolean::New(info.Env(), (owner & INTERPROC_READER_BIT) != 0));

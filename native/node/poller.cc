@@ -9,11 +9,11 @@ namespace {
 // Hands what has come to JS: pairs of id and events in the array that it gave, as many at once as
 // fit there.
 void Deliver(Napi::Env env) {
-  EnvData* data = env.GetInstanceData<EnvData>();
+  auto* data = env.GetInstanceData<EnvData>();
   for (;;) {
     Napi::HandleScope scope(env);
     const Napi::Value value = data->poll_events.Value();
-    Napi::Uint32Array events = value.As<Napi::Uint32Array>();
+    auto events = value.As<Napi::Uint32Array>();
     const size_t most = events.ElementLength() / 2;
     const size_t count = data->poll_set->Take(events.Data(), most);
     if (count == 0) return;
@@ -36,7 +36,7 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
   if (!info[1].IsFunction()) return FailArgument(info.Env(), "a function");
   const bool own_thread = args.Flag(2);
   if (!args.ok()) return info.Env().Undefined();
-  EnvData* data = info.Env().GetInstanceData<EnvData>();
+  auto* data = info.Env().GetInstanceData<EnvData>();
   data->poll_events = Napi::Persistent(info[0].As<Napi::Object>());
   data->on_poll_events = Napi::Persistent(info[1].As<Napi::Function>());
   if (data->poll_set) return info.Env().Undefined();

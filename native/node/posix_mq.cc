@@ -180,7 +180,6 @@ Napi::Value NoticeWithdraw(const Napi::CallbackInfo& info) {
 
 void InitPosixMq(Napi::Env env, Napi::Object exports) {
   exports.Set("mqCreate", Napi::Function::New<Create>(env));
-  exports.Set("hasMq", Napi::Boolean::New(env, os::HasPosixMq()));
   exports.Set("mqOpen", Napi::Function::New<Open>(env));
   exports.Set("mqFromFd", Napi::Function::New<FromFd>(env));
   exports.Set("mqUnlink", Napi::Function::New<Unlink>(env));

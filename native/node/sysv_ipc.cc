@@ -21,7 +21,7 @@ Napi::Value FtokOf(const Napi::CallbackInfo& info) {
 std::string KeyName(int32_t key) {
   if (key == 0) return "";
   char text[16];
-  std::snprintf(text, sizeof(text), "0x%08x", static_cast<uint32_t>(key));
+  (void)std::snprintf(text, sizeof(text), "0x%08x", static_cast<uint32_t>(key));
   return text;
 }
 

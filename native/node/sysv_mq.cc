@@ -34,7 +34,7 @@ Napi::Value Get(const Napi::CallbackInfo& info) {
   Args args(info);
   const int key = args.Int(0);
   const bool create = args.Flag(1);
-  const mode_t mode = static_cast<mode_t>(args.Integer(2, 0, 0777));
+  const auto mode = static_cast<mode_t>(args.Integer(2, 0, 0777));
   if (!args.ok()) return info.Env().Undefined();
   return IdToJs(info.Env(), os::GetSysvMq(key, create, mode), key);
 }

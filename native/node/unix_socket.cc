@@ -53,7 +53,7 @@ Napi::Value Init(const Napi::CallbackInfo& info) {
   if (!is_list || address.length < os::kSocketAddressMax) {
     return FailArgument(info.Env(), "an Int32Array, and a Uint8Array of 108 bytes");
   }
-  EnvData* data = info.Env().GetInstanceData<EnvData>();
+  auto* data = info.Env().GetInstanceData<EnvData>();
   Napi::Array arrays = Napi::Array::New(info.Env(), 2);
   arrays.Set(0u, info[0]);
   arrays.Set(1u, info[1]);
@@ -329,7 +329,7 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
   const uint32_t looks = args.Looks(6);
   if (!args.ok()) return info.Env().Undefined();
   Napi::Env env = info.Env();
-  EnvData* data = env.GetInstanceData<EnvData>();
+  auto* data = env.GetInstanceData<EnvData>();
   if (data->received_facts == nullptr) return Fail(env, {EINVAL, "socketInit"});
   const struct iovec parts[] = {{into.data, length}, {more.data, more.length}};
   os::ReceivedMessage message;

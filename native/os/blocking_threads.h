@@ -33,7 +33,7 @@ class BlockingThreads : public RefCounted<BlockingThreads> {
   };
   struct Start;
 
-  static void* Main(void* start);
+  static void* Main(void* data);
   // The next task; empty: there is none.
   Task Linger();
 

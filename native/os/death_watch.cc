@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <mutex>
 #include <utility>
 
+#include "os/environment.h"
 #include "os/interrupt.h"
 #include "os/thread.h"
 
@@ -23,8 +23,7 @@ namespace interproc::os {
 namespace {
 
 bool ProbePidfd() {
-  const char* off = std::getenv("INTERPROC_NO_PIDFD");
-  if (off != nullptr && *off != '\0' && *off != '0') return false;
+  if (IsSwitchedOn("INTERPROC_NO_PIDFD")) return false;
   const UniqueFd own(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   return own.valid();
 }
@@ -253,7 +252,7 @@ DeathWatch::~DeathWatch() {
 Result<void> DeathWatch::Watch(uint64_t id, const Participant& participant, uint32_t owner) {
   const interproc_participant* entry = interproc_find_participant(participant.header(), owner);
   if (entry != nullptr && HasPidfd() &&
-      interproc__peek64(&entry->pid_namespace) == interproc__pid_namespace()) {
+      interproc__pids_are_ours(interproc__peek64(&entry->pid_namespace)) != 0) {
     UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, interproc__peek(&entry->pid), 0)));
     // Asked after the pidfd was there: so it is of the process that holds the lock.
     const Result<bool> alive = participant.Alive(owner);

@@ -7,13 +7,12 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "os/environment.h"
+
 namespace interproc::os {
 namespace {
 
-const char* Setting() {
-  const char* setting = std::getenv("INTERPROC_FAILPOINT");
-  return setting != nullptr && *setting != '\0' ? setting : nullptr;
-}
+const char* Setting() { return FromEnvironment("INTERPROC_FAILPOINT"); }
 
 // How often the step was passed, `name` being the one that the environment names.
 std::atomic<int> passed{0};
@@ -29,7 +28,7 @@ void PassFailpoint(const char* name) {
   const size_t length =
       colon == nullptr ? std::strlen(setting) : static_cast<size_t>(colon - setting);
   if (std::strlen(name) != length || std::strncmp(name, setting, length) != 0) return;
-  const int wanted = colon == nullptr ? 1 : std::atoi(colon + 1);
+  const auto wanted = colon == nullptr ? 1L : std::strtol(colon + 1, nullptr, 10);
   if (passed.fetch_add(1) + 1 == wanted) kill(getpid(), SIGKILL);
 }
 

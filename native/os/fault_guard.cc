@@ -69,6 +69,7 @@ struct SignalChain {
 };
 
 constexpr int kFaultBits = 2;
+constexpr int kZeroPages = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 std::mutex registry_mutex;
 GuardEntry* free_entries = nullptr;             // under registry_mutex
@@ -121,12 +122,25 @@ void Mark(GuardEntry* entry, uint64_t generation, Fault fault) {
 
 bool CoverWithZeros(uintptr_t begin, size_t length) {
   return mmap(reinterpret_cast<void*>(begin), length, PROT_READ | PROT_WRITE,
-              MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+              MAP_FIXED | kZeroPages, -1, 0) != MAP_FAILED;
+}
+
+// Whether madvise refuses what can't be: qemu-user does nothing for such advice, and returns 0.
+std::atomic<bool> populate_tells{false};
+
+bool ProbePopulate() {
+  const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  void* const page = mmap(nullptr, page_size, PROT_NONE, kZeroPages, -1, 0);
+  if (page == MAP_FAILED) return false;
+  const bool refused = madvise(page, page_size, MADV_POPULATE_WRITE) != 0;
+  munmap(page, page_size);
+  return refused;
 }
 
 // Whether the page can be had after all. Linux < 5.14 can't tell, and says no.
 bool Populate(uintptr_t page, size_t page_size, int advice) {
-  return madvise(reinterpret_cast<void*>(page), page_size, advice) == 0;
+  return populate_tells.load(std::memory_order_relaxed) &&
+         madvise(reinterpret_cast<void*>(page), page_size, advice) == 0;
 }
 
 bool FillHole(const Range& range, uintptr_t address) {
@@ -185,7 +199,7 @@ bool CopyPageOnce(const Range& range, uintptr_t address) {
 // A fault in no range of ours may have been one a moment ago, in a range that another thread has
 // closed since: then the page is there now.
 bool IsOver(uintptr_t address, bool is_store) {
-  const size_t page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t page = address / page_size * page_size;
   if (Populate(page, page_size, MADV_POPULATE_WRITE)) return true;
   // Zeros that may only be read: a store there is no SIGBUS.
@@ -211,7 +225,7 @@ void Default(int signal, const siginfo_t* info) {
   sigaction(signal, &fallback, nullptr);
   // A fault comes again by itself when the instruction runs again; what was sent, by kill(2) say,
   // has to be sent again.
-  if (info->si_code <= 0) raise(signal);
+  if (info->si_code <= 0) (void)raise(signal);
 }
 
 bool IsHandler(const struct sigaction* action) {
@@ -250,7 +264,7 @@ void HandOn(SignalChain* chain, int signal, siginfo_t* info, void* context) {
 
 void OnBus(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
-  const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   Range range;
   // BUS_ADRERR alone is a missing page; a broken memory module (BUS_MCEERR_*) is nothing to mend.
   const bool handled =
@@ -262,7 +276,7 @@ void OnBus(int signal, siginfo_t* info, void* context) {
 
 void OnSegv(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
-  const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   Range range;
   const bool handled =
       info->si_code == SEGV_ACCERR && !IsFetch(address, context) &&
@@ -337,11 +351,13 @@ GuardEntry* TakeEntry() {
 
 GuardEntry* RegisterRange(const GuardedRange& range) {
   std::lock_guard<std::mutex> lock(registry_mutex);
+  static const bool tells = ProbePopulate();  // not in the handler
+  populate_tells.store(tells, std::memory_order_relaxed);
   guards_stores = guards_stores || range.stores == Stores::kProtected;
   InstallAll();
   GuardEntry* entry = TakeEntry();
   if (entry == nullptr) return nullptr;
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(range.address);
+  const auto begin = reinterpret_cast<uintptr_t>(range.address);
   // After the odd generation that the last tenant left; pairs with the fence in FindRange.
   std::atomic_thread_fence(std::memory_order_release);
   entry->begin.store(begin, std::memory_order_relaxed);

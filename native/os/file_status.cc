@@ -1,10 +1,12 @@
 #include "os/file_status.h"
 
 #include <fcntl.h>
-#include <linux/stat.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#ifndef STATX_BASIC_STATS  // musl before 1.2.5 has it not, and a later one only once
+#include <linux/stat.h>
+#endif
 
 namespace interproc::os {
 namespace {

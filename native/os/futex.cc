@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include "os/environment.h"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -31,8 +31,7 @@ long Futex(const FutexWord* word, int operation, uint32_t value, const struct ti
 }
 
 bool ProbeWaitv() {
-  const char* off = std::getenv("INTERPROC_NO_FUTEX_WAITV");
-  if (off != nullptr && *off != '\0' && *off != '0') return false;
+  if (IsSwitchedOn("INTERPROC_NO_FUTEX_WAITV")) return false;
   // No entries: EINVAL from a kernel that knows the call.
   return syscall(SYS_futex_waitv, nullptr, 0, 0, nullptr, CLOCK_MONOTONIC) == -1 && errno == EINVAL;
 }

@@ -110,7 +110,7 @@ class FutexLane : public RefCounted<FutexLane> {
   void AwaitEndOfPlain(const Wait& wait) {
     for (int tries = 0; plain() && !ended() && tries < kInterruptTries; ++tries) {
       (void)FutexWake(wait.word, INT_MAX);
-      YieldProcessor();
+      (void)YieldProcessor();
     }
   }
 

@@ -6,12 +6,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/signal_mask.h"
+
+#ifndef sigev_notify_thread_id  // glibc has no name for it
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 namespace interproc::os {
 namespace {
 
 void DoNothing(int) {}
 
-// False where somebody else handles it.
+pid_t ThisThread() { return static_cast<pid_t>(syscall(SYS_gettid)); }
+
+bool Send(pid_t thread, int signal_number) {
+  return syscall(SYS_tgkill, getpid(), thread, signal_number) == 0;
+}
+
+// False where somebody else handles it, or it can't be sent: qemu-user takes handlers of signals
+// for which it has no number of the host's.
 bool Claim(int signal_number) {
   struct sigaction there;
   if (sigaction(signal_number, nullptr, &there) != 0) return false;
@@ -20,7 +33,10 @@ bool Claim(int signal_number) {
   ours.sa_handler = DoNothing;
   sigfillset(&ours.sa_mask);
   ours.sa_flags = 0;  // no SA_RESTART: the call is to return
-  return sigaction(signal_number, &ours, nullptr) == 0;
+  if (sigaction(signal_number, &ours, nullptr) != 0) return false;
+  if (Send(ThisThread(), signal_number) || errno == EAGAIN) return true;
+  (void)sigaction(signal_number, &there, nullptr);
+  return false;
 }
 
 // A real-time signal that nobody else handles: it is sent to threads of ours only.
@@ -51,20 +67,15 @@ constexpr uint64_t kNsPerSecond = 1'000'000'000;
 // The signals of this thread that are not blocked from now on; gives what was before.
 sigset_t Unblock() {
   sigset_t ours;
-  sigset_t before;
   sigemptyset(&ours);
   if (Signal() != 0) sigaddset(&ours, Signal());
   sigaddset(&ours, kSpare);
-  sigprocmask(SIG_UNBLOCK, &ours, &before);  // of this thread alone, on Linux
-  return before;
+  return ChangeSignalMask(SIG_UNBLOCK, ours);
 }
 
 void SendTo(pid_t thread) {
-  if (syscall(SYS_tgkill, getpid(), thread, Signal()) == 0 || errno != EAGAIN) return;
-  if (HasSpare()) syscall(SYS_tgkill, getpid(), thread, kSpare);
+  if (!Send(thread, Signal()) && errno == EAGAIN && HasSpare()) (void)Send(thread, kSpare);
 }
-
-pid_t ThisThread() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 }  // namespace
 
@@ -98,7 +109,7 @@ Alarm::Alarm(uint64_t timeout_ns) : before_(Unblock()) {
   struct sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = Signal();
-  event._sigev_un._tid = ThisThread();
+  event.sigev_notify_thread_id = ThisThread();
   if (Signal() == 0 || syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer_) != 0) return;
   struct itimerspec times = {};
   times.it_value.tv_sec = static_cast<time_t>(timeout_ns / kNsPerSecond);
@@ -110,7 +121,7 @@ Alarm::Alarm(uint64_t timeout_ns) : before_(Unblock()) {
 
 Alarm::~Alarm() {
   if (set_) syscall(SYS_timer_delete, timer_);
-  sigprocmask(SIG_SETMASK, &before_, nullptr);
+  ChangeSignalMask(SIG_SETMASK, before_);
 }
 
 }  // namespace interproc::os

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -36,18 +38,20 @@ constexpr uintptr_t kHugeAlignment = uintptr_t{64} << 10;
 // The unit in which the kernel has mapped what begins at `base`: a System V segment says nowhere
 // else that it is made of huge pages (SHM_HUGETLB).
 size_t PageSizeAt(const void* base) {
-  const size_t usual = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const auto usual = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   if (reinterpret_cast<uintptr_t>(base) % kHugeAlignment != 0) return usual;
   const std::unique_ptr<FILE, int (*)(FILE*)> smaps(fopen("/proc/self/smaps", "re"), fclose);
   if (smaps == nullptr) return usual;
+  static constexpr char kLabel[] = "KernelPageSize:";  // in KiB
   char line[512];
   bool ours = false;
   while (fgets(line, sizeof(line), smaps.get()) != nullptr) {
-    unsigned long begin, end, kibibytes;  // NOLINT(google-runtime-int): what scanf takes
-    if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+    char* behind = line;
+    const uintptr_t begin = std::strtoull(line, &behind, 16);
+    if (behind != line && *behind == '-') {
       ours = begin == reinterpret_cast<uintptr_t>(base);
-    } else if (ours && sscanf(line, "KernelPageSize: %lu kB", &kibibytes) == 1) {
-      return kibibytes << 10;
+    } else if (ours && std::strncmp(line, kLabel, sizeof(kLabel) - 1) == 0) {
+      return std::strtoull(line + sizeof(kLabel) - 1, nullptr, 10) << 10;
     }
   }
   return usual;
@@ -231,12 +235,16 @@ Result<void> Mapping::Lock(size_t offset, size_t length, bool on_fault) {
   Result<char*> base = SharedBase();
   if (!base.ok()) return base.error();
   const Pages pages = PagesOf(base.value(), offset, length);
-  // The raw call: glibc has mlock2 since 2.27, but other C libraries only later.
-  const int flags = on_fault ? MLOCK_ONFAULT : 0;
-  if (syscall(SYS_mlock2, pages.address, pages.length, flags) == 0) return {};
+  // Raw calls: glibc has mlock2 since 2.27, but other C libraries only later, and qemu-user not;
+  // and AddressSanitizer makes mlock and munlock do nothing.
+  const int64_t failed = on_fault ? syscall(SYS_mlock2, pages.address, pages.length, MLOCK_ONFAULT)
+                                  : syscall(SYS_mlock, pages.address, pages.length);
+  if (failed == 0) return {};
   const Error error = AboutMissingPage(LastError("mlock"), offset + length);
   // Where pages were missing the rest stays locked.
-  if (error.number == ENOSPC || error.number == EFAULT) (void)munlock(pages.address, pages.length);
+  if (error.number == ENOSPC || error.number == EFAULT) {
+    (void)syscall(SYS_munlock, pages.address, pages.length);
+  }
   return error;
 }
 
@@ -244,7 +252,7 @@ Result<void> Mapping::Unlock(size_t offset, size_t length) {
   Result<char*> base = SharedBase();
   if (!base.ok()) return base.error();
   const Pages pages = PagesOf(base.value(), offset, length);
-  if (munlock(pages.address, pages.length) != 0) return LastError("munlock");
+  if (syscall(SYS_munlock, pages.address, pages.length) != 0) return LastError("munlock");
   return {};
 }
 

@@ -65,6 +65,11 @@ class Mapping : public RefCounted<Mapping> {
 
   char* data() const { return base_ + lead_; }
   size_t length() const { return length_; }
+  // What it maps, from which byte on: a file, or where that is empty a System V segment. REQUIRES
+  // !closed().
+  const Ref<MemoryFile>& file() const { return file_; }
+  int sysv_id() const { return sysv_id_; }
+  uint64_t offset() const { return offset_ + lead_; }
   bool closed() const { return closed_.load(std::memory_order_relaxed); }
   Fault fault() const;
 

@@ -181,6 +181,12 @@ Result<void> MemoryFile::Resize(uint64_t size, Pages pages) const {
   return Truncate(fd(), size);
 }
 
+bool MemoryFile::SameAs(const MemoryFile& other) const {
+  const Result<FileStatus> mine = StatusOf(fd());
+  const Result<FileStatus> there = StatusOf(other.fd());
+  return mine.ok() && there.ok() && SameFile(mine.value(), there.value());
+}
+
 bool MemoryFile::LinkedAt(const std::string& path) const {
   Result<FileStatus> mine = StatusOf(fd());
   Result<FileStatus> there = StatusBehind(path, "stat");

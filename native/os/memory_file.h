@@ -41,6 +41,8 @@ class MemoryFile : public RefCounted<MemoryFile> {
   // Changes the size. Growing with kReserved either gets all pages or changes nothing.
   Result<void> Resize(uint64_t size, Pages pages) const;
 
+  // Whether both are descriptors of one object.
+  bool SameAs(const MemoryFile& other) const;
   // Whether `path` leads to this very object.
   bool LinkedAt(const std::string& path) const;
 

@@ -1,5 +1,6 @@
 #include "os/participant.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/mman.h>
@@ -9,27 +10,10 @@
 #include <utility>
 
 #include "os/memfd.h"
+#include "os/owner.h"
 
 namespace interproc::os {
 namespace {
-
-constexpr int kOwnersMax = 1024;
-
-// How errors of locks are called: man 2 fcntl, "Open file description locks".
-constexpr const char* kLocking = "fcntl_locking";
-
-// What of interproc_join failed: its description could not be opened, or not locked.
-Error JoinError(int result) {
-  switch (-result) {
-    case EBUSY:
-    case EINVAL:
-    case ENOLCK:
-    case EOPNOTSUPP:
-      return ProtocolError(result, kLocking);
-    default:
-      return ProtocolError(result, "open");
-  }
-}
 
 // The header of a file, for a moment. Guarded, since it may be anybody's.
 Result<Ref<Mapping>> MapHeader(const Ref<MemoryFile>& file, uint64_t size) {
@@ -49,7 +33,7 @@ Result<uint64_t> SizeOf(const MemoryFile& file) {
 }
 
 // Removes the segment at `path` if all its participants are dead; false if it is in use, or
-// something else.
+// something else. EPERM, EACCES (unlink) where that is not ours to do.
 Result<bool> RemoveDead(const std::string& path) {
   Result<UniqueFd> fd = OpenRegular(path, false, O_NOFOLLOW, "open");
   if (!fd.ok()) return fd.error().number == ENOENT;
@@ -64,8 +48,15 @@ Result<bool> RemoveDead(const std::string& path) {
   if (state != 0 && state != INTERPROC_UNLINKED) return false;
   const int removed = interproc_retire_if_dead(header, file->fd(), path.c_str(),
                                                static_cast<int>(GateTries::kSome));
-  if (removed < 0) return ProtocolError(removed, kLocking);
-  return removed == 1;
+  switch (-removed) {
+    case EPERM:
+    case EACCES:
+    case EROFS:
+      return ProtocolError(removed, "unlink");
+    default:
+      if (removed < 0) return ProtocolError(removed, kLocking);
+      return removed == 1;
+  }
 }
 
 // Makes a segment of the new file `fd`, and joins it.
@@ -76,7 +67,7 @@ Result<void> Found(int fd, const SegmentOptions& options, uint32_t flags, interp
   interproc_init(header, options.capacity, flags | (options.persist ? INTERPROC_PERSIST : 0));
   const int joined = interproc_join(owner, header, fd, 0, 1, 0);
   munmap(base, INTERPROC_HEADER_SIZE);
-  if (joined != 0) return JoinError(joined);
+  if (joined != 0) return OwnerError(joined);
   return {};
 }
 
@@ -96,15 +87,10 @@ uint64_t SegmentSize(const SegmentOptions& options) {
 }  // namespace
 
 Ref<Participant> ParticipantRegistry::Find(const MemoryFile& file) const {
-  const Result<FileStatus> wanted = StatusOf(file.fd());
   for (Participant* each : all_) {
-    const Result<FileStatus> status = StatusOf(each->file_->fd());
-    if (wanted.ok() && status.ok() && status.value().inode == wanted.value().inode &&
-        status.value().device == wanted.value().device &&
-        each->file_->read_only() == file.read_only()) {
-      each->AddRef();
-      return Ref<Participant>::Adopt(each);
-    }
+    if (each->file_->read_only() != file.read_only() || !each->file_->SameAs(file)) continue;
+    each->AddRef();
+    return Ref<Participant>::Adopt(each);
   }
   return {};
 }
@@ -168,7 +154,7 @@ Result<Ref<Participant>> Participant::Join(const Registry& registry, const Ref<M
   joined->path_ = path.empty() ? NameOf(file->fd(), header) : path;
   const int result = interproc_join(&joined->owner_, header, file->fd(), file->read_only() ? 1 : 0,
                                     0, static_cast<int>(gate_tries));
-  if (result != 0) return JoinError(result);
+  if (result != 0) return OwnerError(result);
   const Result<void> settled = joined->Settle(uint64_t{INTERPROC_HEADER_SIZE} + capacity);
   if (!settled.ok()) return settled.error();
   return joined;
@@ -215,13 +201,7 @@ Result<bool> Participant::Alive(uint32_t owner) const {
   return alive == 1;
 }
 
-Result<std::vector<uint32_t>> Participant::Owners() const {
-  std::vector<uint32_t> owners(kOwnersMax);
-  const int count = interproc_list_owners(&owner_, owners.data(), kOwnersMax);
-  if (count < 0) return ProtocolError(count, kLocking);
-  owners.resize(static_cast<size_t>(count));
-  return owners;
-}
+Result<std::vector<uint32_t>> Participant::Owners() const { return ListOwners(owner_); }
 
 Result<Ref<Role>> Role::Take(const Ref<Participant>& participant, interproc_side side) {
   const int taken = interproc_take_role(&participant->owner(), participant->header(), side);

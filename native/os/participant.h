@@ -92,7 +92,7 @@ class Participant : public RefCounted<Participant> {
   Ref<MemoryFile> file_;
   Ref<Mapping> memory_;  // of our own: what JS does to its mapping changes nothing here
   std::string path_;
-  interproc_owner owner_ = {-1, 0, nullptr};
+  interproc_owner owner_ = {-1, 0, nullptr, 0};
 };
 
 class Role : public RefCounted<Role> {

@@ -68,6 +68,7 @@ Result<Pipe> CreatePipe(bool packet) {
   return Pipe{
       Ref<Descriptor>::Adopt(new Descriptor(UniqueFd(ends[0]), DescriptorKind::kPipeReader)),
       Ref<Descriptor>::Adopt(new Descriptor(UniqueFd(ends[1]), DescriptorKind::kPipeWriter))};
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the pipe that is returned has both
 }
 
 Result<Ref<Descriptor>> DuplicatePipe(int fd, DescriptorKind kind, bool packet) {

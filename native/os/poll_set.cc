@@ -47,11 +47,13 @@ size_t PollSet::Take(uint32_t* pairs, size_t most) const {
   struct epoll_event events[kTakenAtOnce];
   const int count =
       epoll_wait(fd_.get(), events, static_cast<int>(std::min(most, kTakenAtOnce)), 0);
-  for (int i = 0; i < count; ++i) {
+  if (count < 0) return 0;
+  const auto taken = static_cast<size_t>(count);
+  for (size_t i = 0; i < taken; ++i) {
     pairs[2 * i] = events[i].data.u32;
     pairs[2 * i + 1] = FromEpoll(events[i].events);
   }
-  return count > 0 ? static_cast<size_t>(count) : 0;
+  return taken;
 }
 
 Result<bool> WaitUntilReady(int fd, uint32_t events, uint64_t timeout_ns) {

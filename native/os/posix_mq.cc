@@ -11,8 +11,6 @@
 namespace interproc::os {
 namespace {
 
-constexpr struct timespec kOver = {0, 0};
-
 int FlagsOf(MqUse use) {
   switch (use) {
     case MqUse::kReceiving:
@@ -25,14 +23,17 @@ int FlagsOf(MqUse use) {
   return O_RDWR;
 }
 
-// The kernel knows names without the slash.
-const char* Bare(const std::string& name) {
-  return name.compare(0, 1, "/") == 0 ? name.c_str() + 1 : name.c_str();
+// The kernel knows names without the slash. It is there all the same: qemu-user, which calls its C
+// library, takes the byte before the name for it.
+std::string Slashed(const std::string& name) {
+  return name.compare(0, 1, "/") == 0 ? name : "/" + name;
 }
 
 UniqueFd Open(const std::string& name, int flags, mode_t mode, const struct mq_attr* attributes) {
-  return UniqueFd(static_cast<int>(RetryOnEintr(
-      [&] { return syscall(SYS_mq_open, Bare(name), flags | O_CLOEXEC, mode, attributes); })));
+  const std::string slashed = Slashed(name);
+  return UniqueFd(static_cast<int>(RetryOnEintr([&] {
+    return syscall(SYS_mq_open, slashed.c_str() + 1, flags | O_CLOEXEC, mode, attributes);
+  })));
 }
 
 // What a call says whose time is up: a queue in O_NONBLOCK mode says EAGAIN.
@@ -44,8 +45,10 @@ Result<Moved> ToMovedInTime(ssize_t moved, const char* name) {
 }  // namespace
 
 bool HasPosixMq() {
-  // No descriptor: EBADF from a kernel that knows the call.
-  return syscall(SYS_mq_getsetattr, -1, nullptr, nullptr) == -1 && errno == EBADF;
+  // No descriptor: EBADF from a kernel that knows the call; from QEMU, which emulates one, no error
+  // at all.
+  const bool failed = syscall(SYS_mq_getsetattr, -1, nullptr, nullptr) == -1;
+  return !failed || (errno != ENOSYS && errno != EPERM);
 }
 
 Result<UniqueFd> CreatePosixMq(const std::string& name, MqUse use, const MqSizes& sizes,
@@ -76,7 +79,8 @@ Result<UniqueFd> DuplicatePosixMq(int fd) {
 }
 
 Result<void> UnlinkPosixMq(const std::string& name) {
-  if (syscall(SYS_mq_unlink, Bare(name)) != 0) return LastError("mq_unlink");
+  const std::string slashed = Slashed(name);
+  if (syscall(SYS_mq_unlink, slashed.c_str() + 1) != 0) return LastError("mq_unlink");
   return {};
 }
 
@@ -111,15 +115,17 @@ Result<void> SetMqNonBlocking(int fd, bool non_blocking) {
 }
 
 Result<Moved> SendToMq(int fd, const void* data, size_t length, uint32_t priority) {
+  struct timespec over = {};  // writable: QEMU writes it back, and says EFAULT where it can't
   const long sent =
-      RetryOnEintr([&] { return syscall(SYS_mq_timedsend, fd, data, length, priority, &kOver); });
+      RetryOnEintr([&] { return syscall(SYS_mq_timedsend, fd, data, length, priority, &over); });
   if (sent == 0) return Moved(length);
   return ToMovedInTime(sent, "mq_send");
 }
 
 Result<Moved> ReceiveFromMq(int fd, void* data, size_t length, uint32_t* priority) {
-  const long received = RetryOnEintr(
-      [&] { return syscall(SYS_mq_timedreceive, fd, data, length, priority, &kOver); });
+  struct timespec over = {};  // writable, as above
+  const long received =
+      RetryOnEintr([&] { return syscall(SYS_mq_timedreceive, fd, data, length, priority, &over); });
   return ToMovedInTime(received, "mq_receive");
 }
 

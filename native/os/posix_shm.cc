@@ -22,6 +22,7 @@ Result<std::vector<std::string>> ListFiles(bool semaphores) {
   std::vector<std::string> names;
   for (;;) {
     errno = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread has this directory
     const struct dirent* entry = readdir(directory.get());
     if (entry == nullptr) break;
     std::string name = entry->d_name;

@@ -15,11 +15,15 @@ class RefCounted {
  public:
   void AddRef() const { count_.fetch_add(1, std::memory_order_relaxed); }
 
+#ifdef __clang_analyzer__
+  void Release() const;  // The analyzer can't count: it may go here, or not.
+#else
   // The release here pairs with the acquire of the thread that brings the count to zero: it sees
   // all that the other owners wrote before they let go.
   void Release() const {
     if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete static_cast<const T*>(this);
   }
+#endif
 
  protected:
   RefCounted() = default;

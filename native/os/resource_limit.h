@@ -13,9 +13,9 @@ namespace interproc::os {
 // UINT64_MAX = unlimited.
 inline Result<uint64_t> SoftLimitOf(int resource) {
   struct rlimit limit;
-  if (getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0) {
-    return LastError("getrlimit");
-  }
+  // An enumeration in glibc, a number in musl.
+  using Kind = decltype(RLIMIT_NOFILE);
+  if (getrlimit(static_cast<Kind>(resource), &limit) != 0) return LastError("getrlimit");
   return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : uint64_t{limit.rlim_cur};
 }
 

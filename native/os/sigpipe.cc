@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "os/result.h"
+#include "os/signal_mask.h"
 
 namespace interproc::os {
 namespace {
@@ -38,7 +39,7 @@ ssize_t WriteHeldBack(int fd, const struct iovec* parts, size_t count) {
 SigpipeHeldBack::SigpipeHeldBack() {
   const sigset_t alone = SigpipeAlone();
   was_pending_ = IsPending();
-  sigprocmask(SIG_BLOCK, &alone, &before_);  // of this thread alone, on Linux
+  before_ = ChangeSignalMask(SIG_BLOCK, alone);
 }
 
 SigpipeHeldBack::~SigpipeHeldBack() {
@@ -48,7 +49,7 @@ SigpipeHeldBack::~SigpipeHeldBack() {
     const struct timespec none = {0, 0};
     (void)RetryOnEintr([&] { return sigtimedwait(&alone, nullptr, &none); });
   }
-  sigprocmask(SIG_SETMASK, &before_, nullptr);
+  ChangeSignalMask(SIG_SETMASK, before_);
   errno = error;
 }
 

@@ -46,12 +46,16 @@ Result<Moved> ToMovedOrNone(ssize_t moved, const char* syscall) {
   return ToMoved(moved, syscall);
 }
 
-// `move(flags)` with IPC_NOWAIT, or for at most so long. `move` is a system call.
+// `move(flags)` with IPC_NOWAIT. `move` is a system call.
+template <typename Move>
+Result<Moved> MoveNow(const char* syscall, Move move) {
+  return ToMovedOrNone(RetryOnEintr([&] { return move(IPC_NOWAIT); }), syscall);
+}
+
+// Likewise, or for at most so long.
 template <typename Move>
 Result<Moved> MoveInTime(uint64_t timeout_ns, const char* syscall, Move move) {
-  if (timeout_ns == 0) {
-    return ToMovedOrNone(RetryOnEintr([&] { return move(IPC_NOWAIT); }), syscall);
-  }
+  if (timeout_ns == 0) return MoveNow(syscall, move);
   {
     const Alarm alarm(timeout_ns);
     if (alarm.set()) {
@@ -64,7 +68,7 @@ Result<Moved> MoveInTime(uint64_t timeout_ns, const char* syscall, Move move) {
   constexpr uint64_t kNapNs = 1'000'000;
   const struct timespec nap = {0, static_cast<long>(std::min(timeout_ns, kNapNs))};
   (void)nanosleep(&nap, nullptr);
-  return MoveInTime(0, syscall, move);
+  return MoveNow(syscall, move);
 }
 
 // `move()` until it is done or the call is taken back.
@@ -131,7 +135,8 @@ Result<std::vector<SysvMqStatus>> ListSysvMq() {
 
 SysvMessage::SysvMessage(int64_t type, const void* bytes, size_t length) : SysvMessage(length) {
   std::memcpy(raw(), &type, sizeof(type));
-  std::memcpy(raw() + kSysvTypeBytes, bytes, length);
+  // Of no bytes there may be no address, which memcpy must not have.
+  if (length > 0) std::memcpy(raw() + kSysvTypeBytes, bytes, length);
 }
 
 int64_t SysvMessage::type() const {

@@ -22,10 +22,10 @@ constexpr uint64_t kNsPerSecond = 1'000'000'000;
 union SemArgument {  // the caller defines it: man 2 semctl
   int val;
   struct semid_ds* buf;
-  unsigned short* array;  // NOLINT(google-runtime-int): as the kernel has it
+  unsigned short* array;  // as the kernel has it
   struct seminfo* info;
 };
-static_assert(sizeof(unsigned short) == sizeof(uint16_t));  // NOLINT(google-runtime-int)
+static_assert(sizeof(unsigned short) == sizeof(uint16_t));
 
 Result<int> Control(int id, int index, int command, SemArgument argument = {}) {
   const int result = semctl(id, index, command, argument);

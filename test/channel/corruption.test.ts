@@ -2,7 +2,7 @@
 import { Channel, SharedMemory } from 'interproc';
 import { describe, expect, it } from 'vitest';
 import { channelName } from '../support/names.js';
-import { clean, runPeer, startPeer } from '../support/peer.js';
+import { clean, startPeer } from '../support/peer.js';
 import { seeded } from '../support/random.js';
 
 const mutations = 200_000;
@@ -96,7 +96,7 @@ describe('random bytes in a live segment', () => {
 
   it('written by a third process while both sides run', async () => {
     const name = channelName();
-    using channel = Channel.create(name, { capacity: 1024 });
+    using _held = Channel.create(name, { capacity: 1024 });
     const side = `
       const channel = Channel.openSync(args[0]);
       await send('open');

@@ -619,6 +619,49 @@ describe('limits', () => {
     expect(takingPart(mine)).toHaveLength(1);
   });
 
+  it.runIf(isRoot)("another user's that nobody has open is not replaced: EPERM, and it stays", async () => {
+    // In /dev/shm, which is sticky: whoever may write it may not remove it.
+    const name = channelName();
+    const made = Channel.create(name, { capacity: 64, mode: 0o666, persist: true });
+    made.sender().sendSync('kept');
+    made.close();
+    const source = `${failing}
+      becomeNobody();
+      const label = args[0].replace('/', '/interproc.');
+      fails(() => Channel.create(args[0], { capacity: 64 }), 'EPERM', 'unlink', label);
+      fails(() => Channel.unlink(args[0]), 'EPERM', 'shm_unlink', label);`;
+    expect(await runPeer(source, { args: [name] })).toMatchObject(clean);
+    const there = Channel.openSync(name);
+    expect(there.receiver().tryReceive()?.toString()).toBe('kept');
+    there.unlink();
+    there.close();
+  });
+
+  it.runIf(isRoot)('whose name the last who leaves may not remove stays for those who come', async () => {
+    const name = channelName();
+    const made = Channel.create(name, { capacity: 64, mode: 0o666 });
+    const peer = startPeer(
+      `${failing}
+      becomeNobody();
+      const channel = Channel.openSync(args[0]);
+      await send('open');
+      await next();
+      channel.close();
+      const again = Channel.openOrCreate(args[0], { capacity: 64 });
+      assert.equal(again.created, false);
+      again.sender().sendSync('from nobody');
+      again.close();`,
+      { args: [name] },
+    );
+    await peer.next();
+    made.close();
+    peer.send('leave');
+    expect(await peer.exited).toMatchObject(clean);
+    const there = Channel.create(name, { capacity: 64 });
+    expect(there.receiver().tryReceive()).toBe(null);
+    there.close();
+  });
+
   it('one that another process truncates gives errors and no crash', () => {
     const path = tempPath();
     const channel = Channel.create({ path }, { capacity: 1 << 16 });

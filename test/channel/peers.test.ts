@@ -416,6 +416,7 @@ describe('participants', () => {
       {
         pid: process.pid,
         thread: process.pid,
+        elsewhere: null,
         started: expect.any(Date),
         since: expect.any(Date),
         readOnly: false,
@@ -424,6 +425,7 @@ describe('participants', () => {
       {
         pid,
         thread: pid,
+        elsewhere: null,
         started: expect.any(Date),
         since: expect.any(Date),
         readOnly: false,
@@ -465,6 +467,7 @@ describe('participants', () => {
     expect(participants).toContainEqual({
       pid: null,
       thread: null,
+      elsewhere: null,
       started: null,
       since: null,
       readOnly: true,

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach } from 'vitest';
 import { isRoot, withLimits } from '../support/namespaces.js';
+import { watchdogMs } from '../support/watchdog.js';
 import type { World } from './party-process.js';
 
 export type { World };
@@ -29,7 +30,6 @@ export const forbidden = isRoot ? 0o600 : 0;
 const stock = { msgqueue: 819_200, nofile: 1024 };
 
 const script = fileURLToPath(new URL('party-process.js', import.meta.url));
-const watchdogMs = 50_000;
 
 export interface PartyOptions {
   /** Goes before node: `inNamespaces(…)`. */

@@ -4,7 +4,7 @@ import { UnixDatagram } from 'interproc';
 import { describe, expect, it } from 'vitest';
 import { systemError } from '../support/failures.js';
 import { clean, startPeer } from '../support/peer.js';
-import { closing, datagrams, fill, pairOf, socketPath } from '../support/sockets.js';
+import { closing, datagrams, fill, socketPath } from '../support/sockets.js';
 
 function bound(): UnixDatagram {
   return closing(UnixDatagram.bind());

@@ -5,9 +5,9 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { watchdogMs } from './watchdog.js';
 
 const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
-const watchdogMs = 50_000;
 
 export interface Exit {
   code: number | null;
@@ -92,6 +92,12 @@ const exported = [
   'waitOn',
   'waitOnSync',
   'wake',
+  'Mutex',
+  'RwLock',
+  'Condition',
+  'Barrier',
+  'SharedEvent',
+  'Once',
   'features',
   'isSupported',
 ];
@@ -109,6 +115,10 @@ export function runProgram(
 ): Promise<Exit> {
   return watch(spawn(command, args, { cwd: packageRoot, stdio })).exited;
 }
+
+/** Where lines are counted, Node itself tells that a worker was terminated as it wrote its counters. */
+const ofCounters = /^.*\bcoverage profile (?:message|result|response)\b.*\n/gm;
+const isCounted = process.env.NODE_V8_COVERAGE !== undefined;
 
 function watch(child: ChildProcess): Peer {
   const inbox: unknown[] = [];
@@ -129,7 +139,7 @@ function watch(child: ChildProcess): Peer {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       clearTimeout(watchdog);
-      over = { code, signal, stdout, stderr };
+      over = { code, signal, stdout, stderr: isCounted ? stderr.replace(ofCounters, '') : stderr };
       for (const { reject: fail } of waiting.splice(0)) fail(ended(over));
       resolve(over);
     });

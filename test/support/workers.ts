@@ -23,7 +23,7 @@ export const withWorkers = `
   const threads = () => readdirSync('/proc/self/task').length;
   const startWorker = (source, workerData) => new Worker(\`
     import { parentPort, workerData } from 'node:worker_threads';
-    import { createPipe, Fifo, MessageQueue, Semaphore, SharedMemory, socketPair, SysvMessageQueue, SysvSemaphoreSet, UnixDatagram, UnixStream, UnixStreamServer, UnixSeqpacket, UnixSeqpacketServer } from 'interproc';
+    import { createPipe, Fifo, MessageQueue, Mutex, RwLock, Condition, Barrier, SharedEvent, Once, Semaphore, SharedMemory, socketPair, SysvMessageQueue, SysvSemaphoreSet, UnixDatagram, UnixStream, UnixStreamServer, UnixSeqpacket, UnixSeqpacketServer } from 'interproc';
     const say = () => parentPort.postMessage('there');
     \` + source, { eval: true, workerData });
   const reply = (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));`;
