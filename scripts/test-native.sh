@@ -1,27 +1,43 @@
 #!/usr/bin/env bash
-# Builds native/os and its C++ tests with AddressSanitizer and UndefinedBehaviorSanitizer, in
-# build-sanitized/, and runs them. Arguments go to ctest: npm run test:native -- -R truncate
+# Builds native/os and its C++ tests with sanitizers and runs them: AddressSanitizer (with LeakSanitizer)
+# and UndefinedBehaviorSanitizer in build-sanitized/, or ThreadSanitizer, if INTERPROC_SANITIZE=thread, in
+# build-tsan/. Arguments go to ctest: npm run test:native -- -R truncate
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/debian.sh
 
-has_doctest() { printf '#include <doctest/doctest.h>\n' | "${CXX:-g++}" -x c++ -fsyntax-only - 2>/dev/null; }
+sanitize=${INTERPROC_SANITIZE:-address,undefined}
+build=build-sanitized
+way=()
 
-if ! has_doctest; then
-  echo 'doctest is missing: installing the Debian package doctest-dev'
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
-  if ! "${as_root[@]}" apt-get install -y --no-install-recommends doctest-dev; then
-    # A fresh machine may have no package lists yet.
-    "${as_root[@]}" apt-get update && "${as_root[@]}" apt-get install -y --no-install-recommends doctest-dev ||
-      {
-        echo 'test:native needs the header library doctest, and apt-get could not install doctest-dev.' >&2
-        echo 'Install doctest >= 2.4 by hand (it brings <doctest/doctest.h> and doctestConfig.cmake).' >&2
-        exit 1
-      }
+# runs_with_thread_sanitizer [WAY...]: whether a program with it runs in this way.
+runs_with_thread_sanitizer() {
+  local program result=0
+  program=$(mktemp)
+  printf 'int main() {}' | "${CXX:-g++}" -fsanitize=thread -x c++ - -o "$program" && "$@" "$program" || result=1
+  rm -f "$program"
+  return $result
+}
+
+if [ "$sanitize" = thread ]; then
+  build=build-tsan
+  # It wants its addresses where kernels that randomize much of them leave no room.
+  if ! runs_with_thread_sanitizer 2>/dev/null; then
+    way=(setarch -R)
+    if ! runs_with_thread_sanitizer "${way[@]}"; then
+      echo 'programs with ThreadSanitizer do not run here' >&2
+      exit 1
+    fi
   fi
 fi
 
-cmake -S . -B build-sanitized -DINTERPROC_TESTS=ON -DINTERPROC_SANITIZE="${INTERPROC_SANITIZE:-address,undefined}"
-cmake --build build-sanitized --parallel "$(nproc)"
-cd build-sanitized
-ctest --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"
+has_doctest() { printf '#include <doctest/doctest.h>\n' | "${CXX:-g++}" -x c++ -fsyntax-only - 2>/dev/null; }
+
+# doctest >= 2.4 may also have come by hand: <doctest/doctest.h> and doctestConfig.cmake.
+has_doctest || debian_packages doctest-dev
+
+cmake -S . -B $build -DINTERPROC_TESTS=ON -DINTERPROC_SANITIZE="$sanitize"
+# The build runs the tests once, to list them.
+"${way[@]}" cmake --build $build --parallel "$(nproc)"
+cd $build
+"${way[@]}" ctest --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"

@@ -1,37 +1,24 @@
-// Runs the tests of memory, channels, pipes, sockets, queues and semaphores with the newest Node of the line that can show
-// foreign memory as a SharedArrayBuffer (24.16 and later), from its npm package. Arguments go to vitest.
+// Runs the tests of memory, channels, locks, pipes, sockets, queues and semaphores with a Node that can show foreign memory as a
+// SharedArrayBuffer (24.16 and later): that of `npm run matrix`. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { root } from './matrix/kit.js';
+import { list, programOf } from './matrix/runtimes.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const folder = join(root, '.runtimes');
-const runtime = `node-linux-${process.arch}`;
-const node = join(folder, 'node_modules', runtime, 'bin/node');
+const runtime = /** @type {import('./matrix/runtimes.js').Runtime} */ (list['node-24']);
+const node = await programOf({ ...runtime, package: `node-linux-${process.arch}` });
 
-/**
- * @param {string} command
- * @param {string[]} args
- */
-function run(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+/** @param {string[]} args */
+function run(...args) {
+  const { status, error } = spawnSync(node, args, { cwd: root, stdio: 'inherit' });
   if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
 
-run('npm', [
-  'install',
-  '--prefix',
-  folder,
-  '--no-save',
-  '--no-package-lock',
-  '--no-audit',
-  '--no-fund',
-  `${runtime}@24`,
-]);
 const hasIt =
   "import { features } from 'interproc'; if (!features.sharedArrayBuffer) throw new Error(process.version)";
-run(node, ['--input-type=module', '-e', hasIt]);
-const rooms = ['memory', 'channel', 'pipe', 'socket', 'queue', 'semaphore'].map((room) => `test/${room}`);
-console.log(`${rooms.join(', ')} with ${runtime}@24`);
-run(node, ['node_modules/vitest/vitest.mjs', 'run', ...rooms, ...process.argv.slice(2)]);
+run('--input-type=module', '-e', hasIt);
+const rooms = ['memory', 'channel', 'sync', 'pipe', 'socket', 'queue', 'semaphore'].map(
+  (room) => `test/${room}`,
+);
+console.log(`${rooms.join(', ')} with ${runtime.title}`);
+run('node_modules/vitest/vitest.mjs', 'run', ...rooms, ...process.argv.slice(2));

@@ -7,9 +7,9 @@ import { Channel, ftok, SysvMessageQueue, SysvSemaphoreSet, SysvSharedMemory } f
 import { expect, it, onTestFinished } from 'vitest';
 import { channelName, queueName, semaphoreName, shmName, tempDir } from '../support/names.js';
 import { clean, runProgram } from '../support/peer.js';
+import { watchdogMs } from '../support/watchdog.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const watchdogMs = 50_000;
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((file) => `docs/${file}`)];
 
 const programs = pages.flatMap((page) => {

@@ -7,9 +7,9 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { channelName, tempDir, tempPath } from '../support/names.js';
 import { canMountQueues, inNamespaces } from '../support/namespaces.js';
 import { clean, runProgram } from '../support/peer.js';
+import { watchdogMs } from '../support/watchdog.js';
 
 const root = fileURLToPath(new URL('../../examples', import.meta.url));
-const watchdogMs = 50_000;
 
 /** All but the demo, which is more than an example. */
 const examples = readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -98,4 +98,19 @@ it.each([
   expect([one, other].map(({ code, signal, stderr }) => ({ code, signal, stderr }))).toEqual([clean, clean]);
   expect([one.stdout, other.stdout].sort()).toEqual(['', says]);
   expect(existsSync(path)).toBe(false);
+});
+
+it('sync/lost-updates.js loses updates without a lock, and none with a mutex', async () => {
+  const ended = await runProgram(process.execPath, [join(root, 'sync/lost-updates.js')]);
+  expect(ended).toMatchObject(clean);
+  const lost = [...ended.stdout.matchAll(/(\d+) of them were lost/g)].map(([, count]) => Number(count));
+  expect(lost).toEqual([expect.any(Number), 0]);
+  expect(lost[0]).toBeGreaterThan(0);
+});
+
+it('sync/killed-holder.js takes the mutex of a killed process, and makes whole what that left', async () => {
+  const ended = await runProgram(process.execPath, [join(root, 'sync/killed-holder.js')]);
+  expect(ended).toMatchObject(clean);
+  expect(ended.stdout).toContain('Abandoned: true. Ann has 70 and Bob 50: 30 are missing.\n');
+  expect(ended.stdout).toContain('Made whole: Ann has 100 and Bob 50.\n');
 });

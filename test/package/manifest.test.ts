@@ -11,8 +11,9 @@ it('the package depends on node-gyp-build alone', () => {
 });
 
 it('installing the package runs nothing', () => {
-  // Without `gypfile: false` npm makes an install script of binding.gyp by itself.
+  // npm makes an install script of binding.gyp by itself without `gypfile: false`, yarn and pnpm also with it.
   expect(manifest.gypfile).toBe(false);
+  expect(manifest.files).not.toContain('binding.gyp');
   expect(Object.keys(manifest.scripts)).not.toEqual(
     expect.arrayContaining([expect.stringMatching(/^(pre|post)?install$/)]),
   );
@@ -22,7 +23,9 @@ it('the package loads where its engines say, by import and by require', () => {
   expect(manifest.engines).toEqual({ node: '^20.19 || ^22.12 || >=24' });
   expect(manifest.type).toBe('module');
   // A condition `import` alone would keep require(esm) out.
-  expect(manifest.exports['.']).toEqual({ types: './dist/index.d.ts', default: './dist/index.js' });
+  expect(manifest.exports['.']).toEqual({ types: './dist/index.d.ts', default: './dist/bundle/index.js' });
+  // For tools that don't look at `exports`: TypeScript with `module: commonjs`, before 6.
+  expect(manifest).toMatchObject({ types: './dist/index.d.ts', main: './dist/bundle/index.js' });
 });
 
 it('no script runs before another by its name alone', () => {

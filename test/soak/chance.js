@@ -1,17 +1,7 @@
 /** What is left to chance in the soak: when a side takes its time, and when it gives a call up. */
 
-/** @typedef {(below: number) => number} Random */
-
-/** @param {number} start The same numbers come again for the same. @returns {Random} mulberry32 */
-export function seeded(start) {
-  let state = start | 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
+/** @typedef {import('../support/seeded.js').Random} Random */
+export { seeded } from '../support/seeded.js';
 
 /** How many of 8 messages take a while, by the block of 4096 of them; and how many of the whiles are short. */
 export const pace = {

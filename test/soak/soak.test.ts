@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { tempDir } from '../support/names.js';
+import { patience } from '../support/watchdog.js';
 
 const soak = fileURLToPath(new URL('soak.js', import.meta.url));
-const watchdogMs = 280_000;
+const watchdogMs = 280_000 * patience;
 
 /** Runs it on one CPU and on any, and gives what it says of each run. */
 function soaked(transports: string, count: number): string[] {
