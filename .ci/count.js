@@ -47,6 +47,7 @@ function vitest(file) {
     for (const test of assertionResults) {
       const kind = test.status === 'passed' || test.status === 'failed' ? test.status : 'skipped';
       tests[/** @type {keyof typeof tests} */ (kind)].push(`${suite}: ${test.fullName}`);
+      for (const message of test.failureMessages) console.log(`${suite}: ${test.fullName}\n${message}`);
     }
     if (
       assertionResults.length === 0 ||
@@ -61,36 +62,47 @@ function vitest(file) {
 part('vitest', () => {
   const runs = {
     tests: vitest('tests.json'),
-    'with a SharedArrayBuffer': vitest('runtimes.json'),
-    'without futex_waitv and pidfd': vitest('fallbacks.json'),
+    'with a SharedArrayBuffer, without futex_waitv and pidfd': vitest('fallbacks.json'),
+    'under AddressSanitizer': vitest('sanitized.json'),
   };
   const ranSomewhere = new Set(Object.values(runs).flatMap((run) => [...run.passed, ...run.failed]));
   for (const [name, run] of Object.entries(runs)) {
     add(name, run.passed.length, run.failed.length);
+    for (const test of run.failed) console.log(`failed, ${name}: ${test}`);
     // What one version of Node can't do, the other one must have shown.
     for (const test of run.skipped.filter((test) => !ranSomewhere.has(test)))
       fail(`skipped everywhere: ${test}`);
   }
 });
 
-part('C++ tests', () => {
-  const cases = read('native.xml').match(/<testcase\b[^>]*>/g) ?? [];
-  const ok = cases.filter((test) => test.includes('status="run"')).length;
-  add('C++ tests', ok, cases.length - ok);
-  const written = readdirSync('test/native')
-    .filter((file) => file.endsWith('.cc'))
-    .reduce(
-      (sum, file) => sum + (readFileSync(`test/native/${file}`, 'utf8').match(/^TEST_CASE\(/gm)?.length ?? 0),
-      0,
-    );
-  if (cases.length !== written) fail(`of ${written} C++ tests ${cases.length} are known to ctest`);
-});
+for (const [name, file] of /** @type {[string, string][]} */ ([
+  ['C++ tests', 'native.xml'],
+  ['C++ tests under ThreadSanitizer', 'threads.xml'],
+])) {
+  part(name, () => {
+    const cases = read(file).match(/<testcase\b[^>]*>/g) ?? [];
+    const notRun = cases.filter((test) => !test.includes('status="run"'));
+    add(name, cases.length - notRun.length, notRun.length);
+    for (const test of notRun) console.log(`failed, ${name}: ${test}`);
+    const written = readdirSync('test/native')
+      .filter((file) => file.endsWith('.cc'))
+      .reduce(
+        (sum, file) =>
+          sum + (readFileSync(`test/native/${file}`, 'utf8').match(/^TEST_CASE\(/gm)?.length ?? 0),
+        0,
+      );
+    if (cases.length !== written) fail(`of ${written} C++ tests ${cases.length} are known to ctest`);
+  });
+}
 
-part('chaos', () => {
-  const { checks } = JSON.parse(read('chaos.json'));
-  const ok = checks.filter((/** @type {{ ok: boolean }} */ check) => check.ok === true).length;
-  add('chaos', ok, checks.length - ok);
-});
+for (const name of ['chaos', 'cycles']) {
+  part(name, () => {
+    const { checks } = JSON.parse(read(`${name}.json`));
+    const broken = checks.filter((/** @type {{ ok: boolean }} */ check) => check.ok !== true);
+    add(name, checks.length - broken.length, broken.length);
+    for (const check of broken) console.log(`failed, ${name}: ${JSON.stringify(check)}`);
+  });
+}
 
 part('demo', () => {
   const { transports } = JSON.parse(read('demo.json'));
@@ -109,10 +121,15 @@ part('bench', () => {
   for (const reason of skipped) console.log(`the bench skipped ${reason}`);
 });
 
-part('package', () => {
-  const [, ok, notOk] = /^package: (\d+) passed, (\d+) failed$/m.exec(read('package.txt')) ?? [];
+part('matrix', () => {
+  const printed = read('matrix.txt');
+  const [, ok, notOk] = /^matrix: (\d+) passed, (\d+) failed$/m.exec(printed) ?? [];
   if (ok === undefined) throw new Error('it ended before its last line');
-  add('package', Number(ok), Number(notOk));
+  add('matrix', Number(ok), Number(notOk));
+  // A failure is told up to the next check, which may be one of another part.
+  for (const [failure] of printed.matchAll(/^not ok {2}.*\n(?:(?!ok {6}|not ok {2}|matrix: ).*\n)*/gm)) {
+    console.log(`failed, matrix: ${failure.slice('not ok  '.length).trimEnd()}`);
+  }
 });
 
 // A part that failed counts, even where each of its tests passed.
