@@ -116,13 +116,13 @@ describe('a channel with a name', () => {
 
   it('create takes the place of one whose participants are all dead, and only then', async () => {
     const name = channelName();
-    const make = `const channel = Channel.openOrCreate(args[0], { capacity: 4096 });
+    const make = `const channel = hold(Channel.openOrCreate(args[0], { capacity: 4096 }));
       channel.sender().sendSync('left over');
       await send('made');
       await next();`;
     const first = startPeer(make, { args: [name] });
     await first.next();
-    const second = startPeer(`Channel.openSync(args[0]); await send('open'); await next();`, {
+    const second = startPeer(`hold(Channel.openSync(args[0])); await send('open'); await next();`, {
       args: [name],
     });
     await second.next();

@@ -111,9 +111,10 @@ describe('a sender that ends without closing', () => {
     ]) {
       const name = channelName();
       using channel = Channel.create(name, { capacity: 4096 });
-      const victim = startPeer(`Channel.openSync(args[0]).sender(); await send('sending'); await next();`, {
-        args: [name],
-      });
+      const victim = startPeer(
+        `hold(Channel.openSync(args[0]).sender()); await send('sending'); await next();`,
+        { args: [name] },
+      );
       await victim.next();
       const waiting = startPeer(
         `const receiver = Channel.openSync(args[0]).receiver();

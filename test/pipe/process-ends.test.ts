@@ -18,7 +18,7 @@ const pending: Record<string, string> = {
 const head = `
   const [path] = args;
   Fifo.create(path);
-  const { reader, writer } = createPipe();`;
+  const { reader, writer } = hold(createPipe());`;
 
 describe('a process', () => {
   it.each(Object.entries(pending))(

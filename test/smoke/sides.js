@@ -95,7 +95,12 @@ class SideProcess {
   }
 
   async kill() {
-    this.#child.kill('SIGKILL');
+    try {
+      // By its pid: `kill()` of Deno's child closes its stdin before, at which it may end by itself, with code 0.
+      process.kill(this.pid, 'SIGKILL');
+    } catch {
+      // It has ended.
+    }
     return this.exited;
   }
 }

@@ -41,7 +41,8 @@ export const clean = { code: 0, signal: null, stderr: '' };
 
 /**
  * Starts `source`, an ES module with top-level await. At hand in it are `assert`, the classes of `interproc`, `args`,
- * `send(message)` and `next()` (the next message of the test).
+ * `send(message)`, `next()` (the next message of the test) and `hold(object)`, which gives it back and keeps it from
+ * being collected, and so closed, while the peer does something else.
  */
 export function startPeer(source: string, options: PeerOptions = {}): Peer {
   const { args = [], execArgv = [], env = {}, wrapper = [], fds = [] } = options;
@@ -54,6 +55,8 @@ export function startPeer(source: string, options: PeerOptions = {}): Peer {
     const waiting = [];
     process.on('message', (message) => (waiting.shift() ?? ((m) => inbox.push(m)))(message));
     process.channel.unref();
+    globalThis.held = [];
+    const hold = (object) => (held.push(object), object);
     const next = async () => {
       if (inbox.length > 0) return inbox.shift();
       process.channel.ref();

@@ -23,7 +23,7 @@ const untilArrived = ({ barrier }: Made, count: number) =>
 /** A party that does what `then` says, having told that it takes part. */
 const party = ({ name, barrier }: Made, then: string) =>
   startPeer(
-    `const barrier = Barrier.at(SharedMemory.open(args[0]), 0, { parties: args[1] });
+    `const barrier = hold(Barrier.at(SharedMemory.open(args[0]), 0, { parties: args[1] }));
     await send('there');
     ${then}`,
     { args: [name, barrier.parties] },

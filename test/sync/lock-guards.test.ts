@@ -170,7 +170,7 @@ describe.each(kinds)('%s: the lock', (kind) => {
   it('makes no call of the addon while nobody contends', async () => {
     const source = `
       const { native } = await import(new URL('../internal/native.js', import.meta.resolve('interproc')));
-      const lock = { Mutex, RwLock }[args[0]].at(SharedMemory.anonymous({ size: 4096 }), 0);
+      const lock = hold({ Mutex, RwLock }[args[0]].at(SharedMemory.anonymous({ size: 4096 }), 0));
       const calls = [];
       for (const name of Object.keys(native)) {
         if (typeof native[name] === 'function') native[name] = () => { calls.push(name); throw new Error(name); };

@@ -305,7 +305,7 @@ describe('an RwLock whose writer dies', () => {
       if (guard.abandoned) guard.unlock();
       else { await next(); guard.unlock(); }`;
     const holder = startPeer(
-      `RwLock.at(SharedMemory.open(args[0]), 0).writeSync(); await send('writes'); await next();`,
+      `hold(RwLock.at(SharedMemory.open(args[0]), 0).writeSync()); await send('writes'); await next();`,
       { args: [memory.name] },
     );
     expect(await holder.next()).toBe('writes');

@@ -171,13 +171,11 @@ export const sides = {
     sender.sendSync('published');
     send('sent');
     await next();
-    sender.close(); // after a wait that nothing ends: one that nobody holds is collected, and closed
   },
   receivesAndStays: async ({ args, send, next }) => {
     const receiver = (await Channel.open(args)).receiver();
     send(`${await receiver.receive()}`);
     await next();
-    receiver.close(); // held, as the sender above
   },
 };
 
