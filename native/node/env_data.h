@@ -10,6 +10,7 @@
 #include "node/blocking_call.h"
 #include "node/loop_poll.h"
 #include "node/loop_waker.h"
+#include "node/open_handles.h"
 #include "os/death_watch.h"
 #include "os/futex_waiters.h"
 #include "os/owner.h"
@@ -19,6 +20,8 @@
 namespace interproc::node {
 
 struct EnvData {
+  OpenHandles handles;  // handle.h; they go last
+
   Napi::FunctionReference make_error;  // errors.cc
 
   // futex.cc. The waiters go before the waker that they wake.

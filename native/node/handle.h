@@ -1,13 +1,18 @@
 // Handle: how JS holds a reference-counted object of native/os. An opaque External whose type tag
 // is checked at each use, so that a foreign value is an error and no type confusion.
-// The GC of a handle drops its reference and no more: a buffer that still shows the memory keeps
-// its own. Invariant: an emptied handle (dropped by a close) stays valid and holds nothing.
+// The GC of a handle, and the end of its env, drop its reference and no more: a buffer that still
+// shows the memory keeps its own. Invariant: an emptied handle (dropped by a close) stays valid and
+// holds nothing.
 #ifndef INTERPROC_NODE_HANDLE_H_
 #define INTERPROC_NODE_HANDLE_H_
 
 #include <napi.h>
 
+#include <utility>
+
 #include "node/args.h"
+#include "node/env_data.h"
+#include "node/open_handles.h"
 #include "os/ref_counted.h"
 
 namespace interproc::node {
@@ -19,16 +24,16 @@ class Handle {
   using Object = typename Kind::Object;
 
   static Napi::Value New(Napi::Env env, os::Ref<Object> object) {
-    auto* ref = new os::Ref<Object>(std::move(object));
+    auto* held = new Held(env.GetInstanceData<EnvData>()->handles, std::move(object));
     const auto drop = [](napi_env, void* data, void*) {
       const void*& known = Known(data);
       if (known == data) known = nullptr;
-      delete static_cast<os::Ref<Object>*>(data);
+      delete static_cast<Held*>(data);
     };
     napi_value external;
     // Fails where a worker is being terminated; node-addon-api would end the process for that.
-    if (napi_create_external(env, ref, drop, nullptr, &external) != napi_ok) {
-      delete ref;
+    if (napi_create_external(env, held, drop, nullptr, &external) != napi_ok) {
+      delete held;
       return env.Undefined();
     }
     (void)napi_type_tag_object(env, external, &Kind::kTag);
@@ -45,18 +50,26 @@ class Handle {
     const bool is_external = napi_get_value_external(args.env(), value, &data) == napi_ok;
     if (is_external) {
       const void*& known = Known(data);
-      if (known == data && data != nullptr) return static_cast<os::Ref<Object>*>(data);
+      if (known == data && data != nullptr) return &static_cast<Held*>(data)->reference;
       is_ours = napi_check_object_type_tag(args.env(), value, &Kind::kTag, &is_ours) == napi_ok &&
                 is_ours;
       if (is_ours) known = data;
     }
-    if (is_ours) return static_cast<os::Ref<Object>*>(data);
+    if (is_ours) return &static_cast<Held*>(data)->reference;
     args.Reject(Kind::kName);
     return nullptr;
   }
 
  private:
-  // Where the address of a handle's reference stands whose tag this thread has checked, as long as
+  // What the External points to.
+  struct Held final : OpenHandles::Entry {
+    Held(OpenHandles& all, os::Ref<Object> object) : Entry(all), reference(std::move(object)) {}
+    void Drop() override { reference = os::Ref<Object>(); }
+
+    os::Ref<Object> reference;
+  };
+
+  // Where the address of what a handle holds stands whose tag this thread has checked, as long as
   // that lives: the check costs more than many a call. A handle is its thread's alone.
   static const void*& Known(const void* data) {
     constexpr size_t kPlaces = 64;

@@ -130,6 +130,17 @@ export const tests = {
     await receiving;
     await worker.done();
   },
+
+  'a worker that is terminated is noticed, by who waits for it': async (t) => {
+    const name = t.name(Channel);
+    const channel = t.closing(Channel.create(name, { capacity }));
+    const worker = t.worker('sendsAndStays', name);
+    const receiver = channel.receiver();
+    assert.equal(`${await receiver.receive()}`, 'published');
+    const died = assert.rejects(receiver.receive(), { code: 'ERR_INTERPROC_PEER_DIED' });
+    await worker.terminate();
+    await died;
+  },
 };
 
 /** @param {Channel} channel */
@@ -182,4 +193,9 @@ export const sides = {
 /** @type {Record<string, (args: any, send: (message: unknown) => void) => unknown>} */
 export const workers = {
   echoes: echo,
+  sendsAndStays: (name) => {
+    const sender = Channel.openSync(name).sender();
+    sender.sendSync('published');
+    setInterval(() => sender.close(), 1e6); // it stays, and so does what it holds
+  },
 };

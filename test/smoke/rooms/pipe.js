@@ -114,6 +114,18 @@ export const tests = {
     assert.equal((await all(reader)).length, kibibytes * 1024);
     await worker.done();
   },
+
+  'a pipe ends with the worker that had its only writer': async (t) => {
+    const path = t.path('fifo');
+    Fifo.create(path);
+    const opening = Fifo.openReader(path);
+    const worker = t.worker('holdsWriter', path);
+    const reader = t.closing(await opening);
+    assert.equal(`${await reader.read()}`, 'open');
+    const ended = all(reader);
+    await worker.terminate();
+    assert.equal((await ended).length, 0);
+  },
 };
 
 /** @param {string} path */
@@ -142,4 +154,9 @@ export const sides = {
 /** @type {Record<string, (args: any, send: (message: unknown) => void) => unknown>} */
 export const workers = {
   writesToFifo: writeToFifo,
+  holdsWriter: (path) => {
+    const writer = Fifo.openWriterSync(path);
+    writer.writeSync('open');
+    setInterval(() => writer.close(), 1e6); // it stays, and so does what it holds
+  },
 };

@@ -213,15 +213,30 @@ export const tests = {
     await worker.done();
   },
 
-  'a worker that blocks in a Sync form can be terminated': async (t) => {
-    const { name, memory } = shared(t);
-    const mutex = Mutex.at(memory, places.mutex);
-    const held = mutex.lockSync();
-    const worker = t.worker('blocks', name);
+  'a worker that blocks in Sync forms can be terminated': async (t) => {
+    const { name, memory, words } = shared(t);
+    const held = Mutex.at(memory, places.mutex).lockSync();
+    const worker = t.worker('blocksAgainAndAgain', name);
     assert.equal(await worker.next(), 'blocks');
     await worker.terminate();
+    try {
+      const waiting = waitOn(memory, 0, Atomics.load(words, 0), { timeout: 1000 });
+      await assert.rejects(waiting, { code: 'ETIMEDOUT' }, 'it goes on');
+    } finally {
+      Atomics.store(words, 1, 1); // what goes on ends here
+    }
     held.unlock();
-    mutex.lockSync({ timeout: 20_000 }).unlock();
+  },
+
+  'a worker that is terminated with a mutex in hand leaves it abandoned': async (t) => {
+    const { name, memory } = shared(t);
+    const worker = t.worker('holds', name);
+    assert.equal(await worker.next(), 'holds');
+    await worker.terminate();
+    const held = await Mutex.at(memory, places.mutex).lock({ timeout: 20_000 });
+    assert.equal(held.abandoned, true);
+    held.recovered();
+    held.unlock();
   },
 };
 
@@ -335,9 +350,20 @@ export const workers = {
     await bounce(memory, words, 1);
     memory.close();
   },
-  blocks: (name, send) => {
-    const mutex = Mutex.at(open(name).memory, places.mutex);
+  blocksAgainAndAgain: (name, send) => {
+    const { memory, words } = open(name);
+    const mutex = Mutex.at(memory, places.mutex);
     send('blocks');
-    mutex.lockSync();
+    while (Atomics.load(words, 1) === 0) {
+      assert.throws(() => mutex.lockSync({ timeout: 5 }), { code: 'ETIMEDOUT' });
+      Atomics.add(words, 0, 1);
+      wake(memory, 0);
+    }
+  },
+  holds: (name, send) => {
+    const { memory } = open(name);
+    const held = Mutex.at(memory, places.mutex).lockSync();
+    setInterval(() => held.unlock(), 1e6); // it stays, and so does what it holds
+    send('holds');
   },
 };
