@@ -69,8 +69,9 @@ class Handle {
     os::Ref<Object> reference;
   };
 
-  // Where the address of what a handle holds stands whose tag this thread has checked, as long as
-  // that lives: the check costs more than many a call. A handle is its thread's alone.
+  // The place of the address of a Held: it stands there once this thread has checked the handle's
+  // tag, for as long as the Held lives. The check costs more than many a call. A handle is its
+  // thread's alone.
   static const void*& Known(const void* data) {
     constexpr size_t kPlaces = 64;
     constexpr size_t kAlignment = 16;  // of what new gives
